@@ -1,0 +1,2 @@
+//! The `lbagent` command; see [`lbagent`] for the map of the code.
+fn main() {}

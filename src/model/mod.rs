@@ -1,0 +1,31 @@
+//! Plain types that every stage shares: what is wanted, what is there, what is wrong.
+//!
+//! Nothing here does IO, reads a clock or can fail halfway. A value that exists is valid: text is turned into
+//! these types once, in [`crate::desired`], and never checked again.
+
+mod desired;
+mod duration;
+mod election;
+mod health;
+mod name;
+mod net;
+mod peer;
+mod pool;
+mod problem;
+mod proxy;
+mod vip;
+
+pub use desired::{Desired, Digest, Kind, ObjectRef};
+pub use duration::{DurationError, format_duration, parse_duration};
+pub use election::{Candidate, ElectionEvent, ElectionView, Eligibility, Held, PathView, PeerView, Role, VipView};
+pub use health::{CheckOutcome, Health, HealthTable};
+pub use name::{Name, NameError};
+pub use net::{Link, Mac, ObservedAddress, ObservedNetwork};
+pub use peer::{DEFAULT_HEARTBEAT_PORT, Heartbeat, Peer};
+pub use pool::{Backend, Balance, Check, CheckKind, Pool, PoolTimeouts, StatusRange, Sticky};
+pub use problem::{Position, Problem, Severity};
+pub use proxy::{ListenerConfig, PoolConfig, ProxyConfig};
+pub use vip::{
+    Failback, FailbackMode, Listener, ListenerTimeouts, PathMatch, Protocol, Redirect, Route, RouteAction, Scheme,
+    Track, Vip, VipAddress,
+};

@@ -1,0 +1,139 @@
+use super::Name;
+use std::{net::SocketAddr, time::Duration};
+
+/// A set of backends that serve the same thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pool {
+    /// `metadata.name`.
+    pub name: Name,
+    /// How a backend is chosen.
+    pub balance: Balance,
+    /// How a client is kept at the backend it was given first.
+    pub sticky: Option<Sticky>,
+    /// How backends are watched.
+    pub check: Check,
+    /// At least one; names are unique within the pool.
+    pub backends: Vec<Backend>,
+    /// Limits on the backends' side.
+    pub timeouts: PoolTimeouts,
+}
+
+/// `spec.balance`, in HAProxy's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Balance {
+    /// Smooth weighted round robin.
+    #[default]
+    RoundRobin,
+    /// The fewest connections in proportion to the weight.
+    LeastConn,
+    /// A consistent hash of the client's address.
+    Source,
+    /// The less loaded of two drawn by weight.
+    Random,
+}
+
+impl Balance {
+    /// Every algorithm, in the order of the documentation.
+    pub const ALL: [Self; 4] = [Self::RoundRobin, Self::LeastConn, Self::Source, Self::Random];
+
+    /// The word that state uses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RoundRobin => "roundrobin",
+            Self::LeastConn => "leastconn",
+            Self::Source => "source",
+            Self::Random => "random",
+        }
+    }
+}
+
+/// `spec.sticky`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sticky {
+    /// A cookie of this name, inserted by the proxy, names the backend; a client whose backend is out of rotation is
+    /// balanced anew. HTTP only.
+    Cookie {
+        /// An RFC 6265 token.
+        name: String,
+    },
+}
+
+/// `spec.check`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// What is asked.
+    pub kind: CheckKind,
+    /// From the start of a check to the start of the next. Default 2 s.
+    pub interval: Duration,
+    /// After which a check has failed. Default 1 s; never longer than the interval.
+    pub timeout: Duration,
+    /// Successes in a row that bring a backend into rotation. Default 2.
+    pub rise: u32,
+    /// Failures in a row that take it out. Default 3.
+    pub fall: u32,
+}
+
+impl Default for Check {
+    fn default() -> Self {
+        Self {
+            kind: CheckKind::Tcp,
+            interval: Duration::from_secs(2),
+            timeout: Duration::from_secs(1),
+            rise: 2,
+            fall: 3,
+        }
+    }
+}
+
+/// What a check asks of a backend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CheckKind {
+    /// A TCP connection is accepted.
+    Tcp,
+    /// `GET path` is answered with an expected status.
+    Http {
+        /// Begins with `/`.
+        path: String,
+        /// The `Host` field; `None`: the backend's address.
+        host: Option<String>,
+        /// Any of these. Default 200–399.
+        expect: Vec<StatusRange>,
+    },
+}
+
+/// HTTP status codes from `first` to `last`, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StatusRange {
+    /// At least 100.
+    pub first: u16,
+    /// At most 599, at least `first`.
+    pub last: u16,
+}
+
+/// A server behind the balancers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backend {
+    /// Unique within the pool.
+    pub name: Name,
+    /// Where it serves and is checked.
+    pub address: SocketAddr,
+    /// Its share, 0–256. Default 1. 0: no new requests except by stickiness.
+    pub weight: u16,
+    /// Used only while no backend without this mark is in rotation.
+    pub backup: bool,
+}
+
+/// Limits on the backends' side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolTimeouts {
+    /// To establish a connection. Default 5 s.
+    pub connect: Duration,
+    /// From the end of a request to the head of its response, and between two reads of a body. Default 60 s.
+    pub response: Duration,
+}
+
+impl Default for PoolTimeouts {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(5), response: Duration::from_secs(60) }
+    }
+}
