@@ -16,3 +16,7 @@ pub mod model;
 pub mod kernel;
 
 pub mod health;
+
+pub mod status;
+
+pub mod cli;
