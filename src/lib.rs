@@ -14,3 +14,9 @@
 pub mod model;
 
 pub mod kernel;
+
+pub mod health;
+
+pub mod status;
+
+pub mod cli;
