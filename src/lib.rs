@@ -14,3 +14,7 @@
 pub mod model;
 
 pub mod kernel;
+
+pub mod balance;
+
+pub mod dataplane;
