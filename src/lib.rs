@@ -15,8 +15,6 @@ pub mod model;
 
 pub mod kernel;
 
-pub mod health;
+pub mod balance;
 
-pub mod status;
-
-pub mod cli;
+pub mod dataplane;
