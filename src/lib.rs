@@ -15,6 +15,4 @@ pub mod model;
 
 pub mod kernel;
 
-pub mod balance;
-
-pub mod dataplane;
+pub mod election;
