@@ -14,3 +14,5 @@
 pub mod model;
 
 pub mod kernel;
+
+pub mod drill;

@@ -3,4 +3,5 @@
 //! The one place (with the splice path) where `unsafe` is allowed. Mechanism only: nothing here knows what a Vip is
 //! for, or decides anything.
 
+pub mod isolate;
 pub mod netns;

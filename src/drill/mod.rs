@@ -1,0 +1,2 @@
+//! The drill.
+pub mod lab;
