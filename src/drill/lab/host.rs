@@ -134,6 +134,7 @@ impl Host {
         let far = End { name: &plan.name, mac: Some(plan.mac) };
         let port = switches.rtnl.add_veth(End { name: &port, mac: None }, bridge, far, &self.namespace)?;
         self.ports.push((plan.name.clone(), port));
+        self.rtnl.set_up(&plan.name, true)?;
         for address in &plan.addresses {
             self.rtnl.add_address(&plan.name, address.ip, address.prefix_len)?;
         }

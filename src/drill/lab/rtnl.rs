@@ -11,7 +11,7 @@ use rtnetlink::{
     packet_route::{
         RouteNetlinkMessage as Message,
         address::{AddressAttribute, AddressHeaderFlags, AddressMessage},
-        link::{BridgePortState, InfoData, InfoVeth, LinkAttribute, LinkMessage},
+        link::{BridgePortState, InfoData, InfoVeth, LinkAttribute, LinkFlags, LinkMessage},
         route::RouteScope,
     },
     sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE},
@@ -73,7 +73,7 @@ impl Rtnl {
         self.link_index(name)
     }
 
-    /// A veth pair with both ends up: `near` here (a port of the bridge `controller`, if one is given), `far` in the
+    /// A veth pair: `near` here and up (a port of the bridge `controller`, if one is given), `far` in the
     /// namespace `there`. Returns the index of the near end.
     pub fn add_veth(
         &self,
@@ -82,7 +82,7 @@ impl Rtnl {
         far: End<'_>,
         there: &NetNs,
     ) -> Result<u32, LabError> {
-        let peer = hardware(LinkUnspec::new_with_name(far.name), far.mac).setns_by_fd(there.as_raw_fd()).up().build();
+        let peer = hardware(LinkUnspec::new_with_name(far.name), far.mac).setns_by_fd(there.as_raw_fd()).build();
         let mut link = hardware(LinkMessageBuilder::<LinkVeth>::new(near.name, far.name), near.mac)
             .set_info_data(InfoData::Veth(InfoVeth::Peer(peer)))
             .up();
@@ -110,8 +110,12 @@ impl Rtnl {
 
     /// Lets a bridge port forward, or makes it drop every frame in both directions; the host at its other end keeps its
     /// carrier and notices nothing.
+    ///
+    /// A silent port is in state *listening*, in which it neither learns nor forwards. From *disabled*, which is the
+    /// same on the wire, the kernel brings it back by itself: the notification of this very change makes the bridge look
+    /// at the carrier (`br_port_carrier_check`), and *blocking* it lifts again where no STP runs.
     pub fn set_port_forwarding(&self, port: u32, forwarding: bool) -> Result<(), LabError> {
-        let state = if forwarding { BridgePortState::Forwarding } else { BridgePortState::Disabled };
+        let state = if forwarding { BridgePortState::Forwarding } else { BridgePortState::Listening };
         let link = LinkBridgePort::new(port).state(state).build();
         self.change(Message::NewLink(link), 0, || format!("set bridge port {port} to {state:?}"))
     }
@@ -179,8 +183,22 @@ impl Rtnl {
 
     /// The index of the device `name`.
     pub fn link_index(&self, name: &str) -> Result<u32, LabError> {
-        let missing = || LabError::on(format!("find device {name}"))(io::ErrorKind::NotFound.into());
-        self.links()?.into_iter().find(|link| link.1 == name).map(|link| link.0).ok_or_else(missing)
+        Ok(self.link(name)?.header.index)
+    }
+
+    /// Whether the device `name` is up and has a carrier (`IFF_LOWER_UP`).
+    pub fn has_carrier(&self, name: &str) -> Result<bool, LabError> {
+        Ok(self.link(name)?.header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp))
+    }
+
+    fn link(&self, name: &str) -> Result<LinkMessage, LabError> {
+        let request = Message::GetLink(LinkUnspec::new_with_name(name).build());
+        let answers = self.ask(request, NLM_F_ACK).map_err(LabError::on(format!("find device {name}")))?;
+        let found = answers.into_iter().find_map(|answer| match answer {
+            Message::NewLink(link) => Some(link),
+            _ => None,
+        });
+        found.ok_or_else(|| LabError::on(format!("find device {name}"))(io::ErrorKind::NotFound.into()))
     }
 
     fn address(&self, interface: &str, ip: IpAddr, prefix_len: u8) -> Result<AddressMessage, LabError> {

@@ -73,6 +73,13 @@ pub struct ServerPlan {
 }
 
 impl Topology {
+    /// A network of hosts that are given; hardware addresses and neighbours are filled in.
+    pub fn new<'a>(segments: impl IntoIterator<Item = &'a str>, hosts: Vec<HostPlan>) -> Self {
+        let mut topology = Self { segments: segments.into_iter().map(str::to_owned).collect(), hosts };
+        topology.finish(&[], &BTreeSet::new());
+        topology
+    }
+
     /// The host of this role and name.
     pub fn host(&self, role: HostRole, name: &str) -> Option<&HostPlan> {
         self.hosts.iter().find(|host| host.role == role && host.name == name)
