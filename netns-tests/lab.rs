@@ -136,7 +136,7 @@ fn a_lab_is_built_quickly_and_leaves_no_files() -> Outcome {
 }
 
 fn vip() -> Name {
-    Name::new("web").unwrap()
+    Name::new("web").expect("a good name")
 }
 
 fn serves(traffic: &Traffic) -> bool {
@@ -177,7 +177,7 @@ fn start() -> Result<(Lab, Traffic), Failure> {
 /// A balancer that serves by itself, a silent one, and clients.
 fn topology() -> Topology {
     let server = |listen: &str, name: &str, greets| ServerPlan {
-        listen: listen.parse().unwrap(),
+        listen: listen.parse().expect("an address"),
         name: name.into(),
         greets,
         statuses: BTreeMap::from([("/status".into(), 204)]),
@@ -208,7 +208,7 @@ fn topology() -> Topology {
 }
 
 fn nic(name: &str, segment: usize, ips: &[&str]) -> InterfacePlan {
-    let addresses = ips.iter().map(|ip| VipAddress::host(ip.parse().unwrap())).collect();
+    let addresses = ips.iter().map(|ip| VipAddress::host(ip.parse().expect("an address"))).collect();
     InterfacePlan {
         name: name.into(),
         segment: Some(segment),

@@ -1,7 +1,8 @@
 //! Waiting: for something to become true, and to see that it stays so. No case sleeps for a fixed time.
 
 use super::{Failure, Outcome};
-use std::time::{Duration, Instant};
+pub(crate) use lbagent::drill::lab::clock::now;
+use std::time::Duration;
 
 /// Between two looks.
 const POLL: Duration = Duration::from_millis(10);
@@ -30,10 +31,4 @@ pub(crate) fn stays(duration: Duration, what: &str, mut condition: impl FnMut() 
         std::thread::sleep(POLL);
     }
     Ok(())
-}
-
-/// The present.
-#[expect(clippy::disallowed_methods, reason = "tests watch a real kernel in real time")]
-pub(crate) fn now() -> Instant {
-    Instant::now()
 }

@@ -108,15 +108,17 @@ pub fn enter() -> Result<(), IsolateError> {
 /// What [`enter`] would meet on this system, in words for the user; empty if nothing stands in the way. For the message
 /// of [`IsolateError::NoUserNamespace`].
 fn hints() -> String {
-    const SETTINGS: [(&str, fn(i64) -> bool, &str); 3] = [
-        ("/proc/sys/kernel/unprivileged_userns_clone", |value| value == 0, "1"),
-        ("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", |value| value != 0, "0"),
-        ("/proc/sys/user/max_user_namespaces", |value| value == 0, "10000"),
+    // File, the value that stands in the way, what to write there.
+    const SETTINGS: [(&str, &str, &str); 3] = [
+        ("/proc/sys/kernel/unprivileged_userns_clone", "0", "1"),
+        ("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1", "0"),
+        ("/proc/sys/user/max_user_namespaces", "0", "10000"),
     ];
     let mut hints = String::new();
-    for (file, forbids, remedy) in SETTINGS {
-        let value = fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok());
-        if let Some(value) = value.filter(|value| forbids(*value)) {
+    for (file, obstacle, remedy) in SETTINGS {
+        let value = fs::read_to_string(file).unwrap_or_default();
+        let value = value.trim();
+        if value == obstacle {
             hints += &format!("  {file} is {value}; as root: echo {remedy} > {file}\n");
         }
     }

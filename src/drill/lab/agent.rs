@@ -1,6 +1,6 @@
 //! A real agent: `lbagent run` as a process of its own inside a host's namespace.
 
-use super::LabError;
+use super::{LabError, clock::wait_until};
 use crate::kernel::netns::NetNs;
 use nix::{
     sys::signal::{Signal, kill},
@@ -12,14 +12,11 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// Where every agent of a lab serves its status, inside its own namespace.
 pub const HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9694);
-
-/// Between two looks at a process that is to end.
-const POLL: Duration = Duration::from_millis(5);
 
 /// What an agent is started with.
 #[derive(Debug, Clone)]
@@ -110,19 +107,11 @@ impl Agent {
 
     /// Waits until it ends by itself, at most `limit`; then it is killed, and that is an error.
     pub fn wait(&mut self, limit: Duration) -> Result<ExitStatus, LabError> {
-        let deadline = now() + limit;
-        loop {
-            if let Some(status) = self.ended() {
-                return Ok(status);
-            }
-            if now() >= deadline {
-                self.kill();
-                return Err(LabError::on(format!("see the agent end within {limit:?}"))(
-                    io::ErrorKind::TimedOut.into(),
-                ));
-            }
-            std::thread::sleep(POLL);
+        if !wait_until(limit, || self.ended().is_some()) {
+            self.kill();
+            return Err(LabError::on(format!("see the agent end within {limit:?}"))(io::ErrorKind::TimedOut.into()));
         }
+        self.child.wait().map_err(LabError::on("wait for the agent"))
     }
 }
 
@@ -130,9 +119,4 @@ impl Drop for Agent {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "a shell: bounds the wait for a process")]
-fn now() -> Instant {
-    Instant::now()
 }

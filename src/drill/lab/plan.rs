@@ -14,6 +14,8 @@
 mod free;
 pub(super) mod fronts;
 mod servers;
+#[cfg(test)]
+mod tests;
 
 use super::topology::{HostPlan, HostRole, InterfacePlan, Topology};
 use crate::model::{Desired, Mac, Peer, Vip, VipAddress};

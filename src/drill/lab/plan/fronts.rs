@@ -1,8 +1,5 @@
 use crate::model::{Desired, Name, Peer, Vip};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-};
+use std::{collections::BTreeMap, net::IpAddr};
 
 /// The device of a Vip that names none.
 pub(super) const DEFAULT_DEVICE: &str = "eth0";
@@ -11,8 +8,8 @@ pub(super) const DEFAULT_DEVICE: &str = "eth0";
 pub(super) struct Front<'a> {
     /// In the order of their names.
     pub(super) vips: Vec<&'a Vip>,
-    /// By Peer.
-    devices: BTreeMap<Name, BTreeSet<&'a str>>,
+    /// By Peer, without repetitions, that of the first Vip first.
+    devices: BTreeMap<Name, Vec<&'a str>>,
 }
 
 impl<'a> Front<'a> {
@@ -44,22 +41,28 @@ pub(super) fn group(desired: &Desired) -> Vec<Front<'_>> {
 
 /// Whether the addresses of `vip` are on a loopback device, where no client can reach them.
 pub(in crate::drill::lab) fn is_local(desired: &Desired, vip: &Vip) -> bool {
-    devices_of(desired, vip).values().any(|devices| devices.contains("lo"))
+    devices_of(desired, vip).values().flatten().any(|device| *device == "lo")
 }
 
-fn devices_of<'a>(desired: &'a Desired, vip: &'a Vip) -> BTreeMap<Name, BTreeSet<&'a str>> {
+fn devices_of<'a>(desired: &'a Desired, vip: &'a Vip) -> BTreeMap<Name, Vec<&'a str>> {
     let device = |peer: &'a Peer| vip.interface.as_deref().map_or(DEFAULT_DEVICE, |name| peer.resolve_interface(name));
-    desired.peers.values().map(|peer| (peer.name.clone(), BTreeSet::from([device(peer)]))).collect()
+    desired.peers.values().map(|peer| (peer.name.clone(), vec![device(peer)])).collect()
 }
 
 fn share_a_device(a: &Front<'_>, b: &Front<'_>) -> bool {
-    a.devices.iter().any(|(peer, devices)| b.devices.get(peer).is_some_and(|other| !devices.is_disjoint(other)))
+    let on_b = |peer: &Name, device| b.devices.get(peer).is_some_and(|devices| devices.contains(device));
+    a.devices.iter().any(|(peer, devices)| devices.iter().any(|device| on_b(peer, device)))
 }
 
 fn merge<'a>(mut first: Front<'a>, second: Front<'a>) -> Front<'a> {
     first.vips.extend(second.vips);
     for (peer, devices) in second.devices {
-        first.devices.entry(peer).or_default().extend(devices);
+        let known = first.devices.entry(peer).or_default();
+        for device in devices {
+            if !known.contains(&device) {
+                known.push(device);
+            }
+        }
     }
     first
 }

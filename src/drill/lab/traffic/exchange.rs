@@ -115,7 +115,6 @@ async fn read_response(stream: &mut TcpStream) -> Result<Response, AskError> {
 }
 
 /// The head, its size, and the length of the body if it is known; `None` while the head is not complete.
-#[expect(clippy::type_complexity, reason = "three parts of one answer, used once")]
 fn parse_head(seen: &[u8]) -> Result<Option<(Response, usize, Option<usize>)>, AskError> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut response = httparse::Response::new(&mut headers);

@@ -83,7 +83,8 @@ impl Record {
     /// back to the last good answer before `from`, and on to `to`.
     pub fn outage(&self, vip: &Name, from: Instant, to: Instant) -> Duration {
         let ips: BTreeSet<IpAddr> = self.of(vip).map(|attempt| attempt.address.ip()).collect();
-        ips.into_iter().map(|ip| self.outage_of(vip, ip, from, to)).max().unwrap_or_default()
+        let outages = ips.into_iter().map(|ip| self.outage_of(vip, ip, from, to));
+        outages.max().unwrap_or_else(|| to.saturating_duration_since(from))
     }
 
     /// When the last attempt failed that began in the stretch.

