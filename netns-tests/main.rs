@@ -1,2 +1,31 @@
-//! Kernel tests.
-fn main() {}
+//! Kernel tests: real agents on real (if virtual) wires, in namespaces of their own.
+//!
+//! Runs like any other test binary (names, filters, `--list`, `--include-ignored`), with two differences: it first
+//! moves into a world of its own ([`lbagent::kernel::isolate`]), which needs root or a user namespace and must happen
+//! before any thread exists; and its cases take turns, so that a loaded machine does not make them lie.
+//!
+//! `harness/` builds the pair and its surroundings; each other file holds the cases of one family of faults.
+
+mod harness;
+mod isolation;
+mod lab;
+
+use libtest_mimic::{Arguments, Trial};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    if let Some(code) = isolation::act_as_probe() {
+        return code;
+    }
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(1);
+    if !arguments.list
+        && let Err(error) = lbagent::kernel::isolate::enter()
+    {
+        eprintln!("netns tests cannot run: {error}");
+        return ExitCode::FAILURE;
+    }
+    let cases = [isolation::CASES, lab::CASES];
+    let trials = cases.into_iter().flatten().map(|case| Trial::test(case.name, || harness::run(case)));
+    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+}

@@ -15,4 +15,4 @@ pub mod model;
 
 pub mod kernel;
 
-pub mod election;
+pub mod drill;

@@ -13,11 +13,15 @@
 //! netns ──── namespaces held by a descriptor
 //! ```
 
+<<<<<<< HEAD
 pub mod announce;
 mod error;
 pub mod frames;
 pub mod instance;
 pub mod netlink;
+=======
+pub mod isolate;
+>>>>>>> lab
 pub mod netns;
 pub mod packet_socket;
 pub mod ping;

@@ -1,0 +1,164 @@
+//! Clients: fresh connections at a steady pace, and connections that stay.
+//!
+//! For each Vip a new connection is made each [`PACE`], given up after [`GIVE_UP`]; they take turns over the Vip's
+//! [`Target`]s. Beside them [`STAYING`] connections per Vip are kept and used each [`BEAT`]: they are what a move of the
+//! address may break. Starts are on absolute times, so a slow answer does not thin out the traffic that is to see it.
+//!
+//! One thread in the clients' namespace does it all; at most `GIVE_UP / PACE` attempts per Vip are open at a time.
+
+mod exchange;
+pub mod record;
+
+use super::{LabError, clock::now, targets::Target};
+use crate::{kernel::netns::NetNs, model::Name};
+use record::{Attempt, Broken, Record};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
+    thread::JoinHandle,
+    time::Duration,
+};
+use tokio::{
+    net::TcpStream,
+    sync::oneshot,
+    time::{MissedTickBehavior, interval, timeout},
+};
+
+/// From the start of one fresh connection to the start of the next, per Vip.
+pub const PACE: Duration = Duration::from_millis(10);
+/// After which an attempt has failed.
+pub const GIVE_UP: Duration = Duration::from_millis(200);
+/// Long-lived connections per Vip.
+pub const STAYING: usize = 10;
+/// From one request of a long-lived connection to its next.
+pub const BEAT: Duration = Duration::from_millis(50);
+/// After which a request of a long-lived connection shows that it is broken: a few retransmissions.
+pub const HUNG: Duration = Duration::from_secs(2);
+
+/// Clients at work. Dropping it ends them.
+pub struct Traffic {
+    targets: BTreeMap<Name, Vec<Target>>,
+    record: Arc<Mutex<Record>>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Traffic {
+    /// Starts clients in `namespace` for every Vip of `targets`.
+    pub fn start(namespace: &NetNs, targets: BTreeMap<Name, Vec<Target>>) -> Result<Self, LabError> {
+        let (stop, stopped) = oneshot::channel();
+        let (ready, started) = mpsc::sync_channel(1);
+        let record = Arc::new(Mutex::new(Record::default()));
+        let work = (namespace.clone(), targets.clone(), record.clone());
+        let thread = std::thread::Builder::new().name("clients".into()).spawn(move || run(work, &ready, stopped));
+        let thread = thread.map_err(LabError::on("start a thread"))?;
+        let started = started.recv().unwrap_or_else(|_| Err(io::Error::other("the clients' thread ended")));
+        started.map_err(LabError::on("start the clients"))?;
+        Ok(Self { targets, record, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// What has happened so far. Holding it stops the clients: look, and let go.
+    pub fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The addresses that clients ask of `vip`.
+    pub fn addresses(&self, vip: &Name) -> BTreeSet<SocketAddr> {
+        self.targets.get(vip).into_iter().flatten().map(|target| target.address).collect()
+    }
+
+    /// The Vips that are asked.
+    pub fn vips(&self) -> impl Iterator<Item = &Name> {
+        self.targets.keys()
+    }
+}
+
+impl Drop for Traffic {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+type Work = (NetNs, BTreeMap<Name, Vec<Target>>, Arc<Mutex<Record>>);
+
+fn run((namespace, targets, record): Work, ready: &mpsc::SyncSender<io::Result<()>>, stopped: oneshot::Receiver<()>) {
+    let runtime = namespace.enter().and_then(|()| tokio::runtime::Builder::new_current_thread().enable_all().build());
+    match runtime {
+        Err(error) => drop(ready.send(Err(error))),
+        Ok(runtime) => runtime.block_on(async {
+            let _ = ready.send(Ok(()));
+            for (vip, targets) in targets.into_iter().filter(|(_, targets)| !targets.is_empty()) {
+                for number in 0..STAYING {
+                    let target = targets[number % targets.len()].clone();
+                    tokio::spawn(stay(vip.clone(), target, record.clone()));
+                }
+                tokio::spawn(begin(vip, targets, record.clone()));
+            }
+            let _ = stopped.await;
+        }),
+    }
+}
+
+/// A fresh connection each [`PACE`].
+async fn begin(vip: Name, targets: Vec<Target>, record: Arc<Mutex<Record>>) {
+    let mut ticks = interval(PACE);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    for number in 0u64.. {
+        ticks.tick().await;
+        let target = targets[number as usize % targets.len()].clone();
+        let (vip, record) = (vip.clone(), record.clone());
+        tokio::spawn(async move {
+            let (started, address) = (now(), target.address);
+            let result = attempt(&target, number).await;
+            let attempt = Attempt { vip, address, started, ended: now(), result };
+            record.lock().unwrap_or_else(PoisonError::into_inner).attempts.push(attempt);
+        });
+    }
+}
+
+async fn attempt(target: &Target, number: u64) -> Result<String, String> {
+    let exchange = async {
+        let mut stream = connect(target).await?;
+        exchange::ask(&mut stream, &target.ask, number, false).await
+    };
+    match timeout(GIVE_UP, exchange).await {
+        Ok(answer) => answer.map(|answer| answer.server).map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {} ms", GIVE_UP.as_millis())),
+    }
+}
+
+/// A connection that is kept, and made anew when it breaks.
+async fn stay(vip: Name, target: Target, record: Arc<Mutex<Record>>) {
+    let mut ticks = interval(BEAT);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    for number in 0u64.. {
+        ticks.tick().await;
+        let Ok(Ok(mut stream)) = timeout(GIVE_UP, connect(&target)).await else { continue };
+        let why = loop {
+            match timeout(HUNG, exchange::ask(&mut stream, &target.ask, number, true)).await {
+                Ok(Ok(answer)) if answer.last => break None,
+                Ok(Ok(_)) => {}
+                // A bad answer over a good connection is a failed request, and fresh connections count those.
+                Ok(Err(error)) if error.is_answer() => {}
+                Ok(Err(error)) => break Some(error.to_string()),
+                Err(_) => break Some(format!("no answer within {} s", HUNG.as_secs())),
+            }
+            ticks.tick().await;
+        };
+        if let Some(why) = why {
+            let broken = Broken { vip: vip.clone(), at: now(), why };
+            record.lock().unwrap_or_else(PoisonError::into_inner).broken.push(broken);
+        }
+    }
+}
+
+async fn connect(target: &Target) -> Result<TcpStream, exchange::AskError> {
+    let stream = TcpStream::connect(target.address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
