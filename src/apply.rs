@@ -7,6 +7,7 @@ use crate::{
     plan::{addresses::AddressStep, announce::Place},
 };
 use std::time::Duration;
+use tokio::time::timeout;
 
 /// For one netlink request; the kernel answers in microseconds, so this only bounds what cannot be expected.
 const STEP_DEADLINE: Duration = Duration::from_secs(1);
@@ -48,11 +49,13 @@ impl Applier {
         let (vip, done) = match step {
             AddressStep::Add { vip, link, address } => {
                 tracing::info!(%vip, %address, link, "adding the address");
-                (Some(vip), tokio::time::timeout(STEP_DEADLINE, self.netlink.add_address(*link, *address)).await)
+                let add = self.netlink.add_address(*link, *address);
+                (Some(vip), timeout(STEP_DEADLINE, add).await.map(|result| result.map(drop)))
             }
             AddressStep::Remove { link, address } => {
                 tracing::info!(%address, link, "removing the address");
-                (None, tokio::time::timeout(STEP_DEADLINE, self.netlink.remove_address(*link, *address)).await)
+                let remove = self.netlink.remove_address(*link, *address);
+                (None, timeout(STEP_DEADLINE, remove).await.map(|result| result.map(drop)))
             }
             AddressStep::AwaitQuiet { .. } => return None,
         };

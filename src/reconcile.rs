@@ -13,10 +13,8 @@ use crate::{
     dataplane::Dataplane,
     desired::Snapshot,
     election::ElectionInput,
-    kernel::netlink::Netlink,
-    model::{
-        ElectionView, Held, HealthTable, ListenerResults, Name, ObservedNetwork, Problem, ReconcileStats, Role,
-    },
+    kernel::netlink::{Events, Netlink},
+    model::{Desired, ElectionView, HealthTable, Held, Name, ObservedNetwork, Problem, ReconcileStats, Role},
     plan::{
         addresses::{self, AddressInputs, AddressStep},
         announce::{AnnounceSchedule, Occasion, Place},
@@ -25,11 +23,11 @@ use crate::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 /// A pass is made at least this often, whatever is heard from the kernel.
 const RESYNC: Duration = Duration::from_secs(5);
@@ -51,8 +49,8 @@ pub struct Inputs {
     pub pings: watch::Receiver<Arc<BTreeMap<IpAddr, bool>>>,
     /// True from SIGTERM on.
     pub leaving: watch::Receiver<bool>,
-    /// Notified when the kernel says that a link or an address has changed.
-    pub kernel: Arc<Notify>,
+    /// The kernel says that a link or an address has changed.
+    pub kernel: Events,
 }
 
 /// Whom the loop tells.
@@ -74,7 +72,7 @@ pub struct ReconcileView {
     /// What is wrong on this machine.
     pub problems: Vec<Problem>,
     /// Each address that is to listen, and whether it does.
-    pub listeners: ListenerResults,
+    pub listeners: BTreeMap<SocketAddr, Result<(), String>>,
     /// How the loop itself fares.
     pub stats: ReconcileStats,
 }
@@ -138,7 +136,7 @@ impl Reconciler {
             Ok(()) = inputs.leaving.changed() => "leaving",
             vip = self.quiet.next() => { self.quiet.come.insert(vip); "quiet" }
             () = sleep_until(announce) => "announce",
-            () = inputs.kernel.notified() => "kernel",
+            () = inputs.kernel.changed() => "kernel",
             Ok(()) = inputs.desired.changed() => "state",
             Ok(()) = inputs.health.changed() => "health",
             Ok(()) = inputs.pings.changed() => "ping",
@@ -176,12 +174,13 @@ impl Reconciler {
         let listeners = self.dataplane.apply(Arc::new(proxy::plan(&self.me, &desired, &health)));
         let listeners = listeners.into_iter().map(|(at, result)| (at, result.map_err(|error| error.to_string())));
 
+        let failed = problems.len() as u64;
         problems.extend(placements.problems);
         problems.extend(plan.problems);
         self.view.listeners = listeners.collect();
         self.view.problems = problems;
         self.view.network = network;
-        self.view.stats.record(reason, started, now() - started, !self.view.problems.is_empty());
+        self.view.stats.record(reason, now() - started, now(), failed);
         self.outputs.view.send_replace(Arc::new(self.view.clone()));
     }
 
@@ -198,7 +197,7 @@ impl Reconciler {
 
     fn tell_election(
         &mut self,
-        desired: &crate::model::Desired,
+        desired: &Desired,
         placements: &Placements,
         network: &ObservedNetwork,
     ) {

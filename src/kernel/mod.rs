@@ -10,18 +10,15 @@
 //!   └ probe ───── "does anyone have it?"       ┘ packet_socket
 //! ping ───── ICMP echo
 //! instance ─ one agent per network namespace
-//! netns ──── namespaces held by a descriptor
+//! netns ──── namespaces held by a descriptor; isolate: a world of namespaces for drills and tests
 //! ```
 
-<<<<<<< HEAD
 pub mod announce;
 mod error;
 pub mod frames;
 pub mod instance;
 pub mod netlink;
-=======
 pub mod isolate;
->>>>>>> lab
 pub mod netns;
 pub mod packet_socket;
 pub mod ping;

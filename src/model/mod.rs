@@ -13,10 +13,7 @@ mod peer;
 mod pool;
 mod problem;
 mod proxy;
-<<<<<<< HEAD
 mod reconcile;
-=======
->>>>>>> proxy
 mod traffic;
 mod vip;
 
@@ -30,10 +27,7 @@ pub use peer::{DEFAULT_HEARTBEAT_PORT, Heartbeat, Peer};
 pub use pool::{Backend, Balance, Check, CheckKind, Pool, PoolTimeouts, StatusRange, Sticky};
 pub use problem::{Position, Problem, Severity};
 pub use proxy::{ListenerConfig, PoolConfig, ProxyConfig};
-<<<<<<< HEAD
 pub use reconcile::ReconcileStats;
-=======
->>>>>>> proxy
 pub use traffic::{BackendTraffic, ListenerTraffic, Responses, TrafficSnapshot};
 pub use vip::{
     Failback, FailbackMode, Listener, ListenerTimeouts, PathMatch, Protocol, Redirect, Route, RouteAction, Scheme,

@@ -86,7 +86,8 @@ pub fn plan(inputs: AddressInputs<'_>) -> AddressPlan {
 
 /// The addresses of Vips that this host has, whoever put them there: what heartbeats may say it holds.
 pub fn held(desired: &Desired, network: &ObservedNetwork) -> Held {
-    let vips: BTreeSet<IpAddr> = desired.vips.values().flat_map(|vip| &vip.addresses).map(|address| address.ip).collect();
+    let vips: BTreeSet<IpAddr> =
+        desired.vips.values().flat_map(|vip| &vip.addresses).map(|address| address.ip).collect();
     network.addresses.iter().map(|observed| observed.ip).filter(|ip| vips.contains(ip)).collect()
 }
 
