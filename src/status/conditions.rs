@@ -153,6 +153,10 @@ impl VipStatus {
             let message = format!("{} answers from {}, which is no peer", foreign.address, foreign.mac);
             return Some(("Foreign", format!("{}: {message}", self.name)));
         }
+        if !self.rivals.is_empty() {
+            let message = format!("{}: Active here, and {} says the same of itself", self.name, self.rivals.join(", "));
+            return Some(("TwoOwners", message));
+        }
         let missing: Vec<String> =
             self.addresses.iter().filter(|address| !address.held).map(|address| address.address.to_string()).collect();
         if self.is_active() && !missing.is_empty() {

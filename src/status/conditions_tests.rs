@@ -84,6 +84,12 @@ fn each_way_in_which_a_vip_is_not_served_is_told() {
     let message = "web: 198.51.100.10 answers from 02:00:00:00:00:09, which is no peer";
     assert_told(&world, "VipsOwned", False, "Foreign", message);
 
+    let mut world = World::new();
+    world.peer().roles.insert(ip("2001:db8::10"), Role::Active);
+    assert_told(&world, "VipsOwned", False, "TwoOwners", "web: Active here, and lb2 says the same of itself");
+    world.peer().heard = false;
+    assert_eq!(told(&world, "VipsOwned").0, True, "what a peer said before it fell silent counts no more");
+
     let mut world = World::new().backup();
     (world.vip().owner, world.vip().why) = (None, "nobody is eligible".into());
     assert_told(&world, "VipsOwned", False, "NoOwner", "web has no owner: nobody is eligible");
