@@ -143,6 +143,31 @@ pub(super) mod tests {
         assert!(server.join().unwrap().starts_with("GET /status HTTP/1.0\r\nHost: localhost\r\n"));
     }
 
+    #[tokio::test]
+    async fn the_real_endpoint_answers_on_both_doors() {
+        use crate::status::{fixture::World, server};
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lbagent.sock");
+        let http = Some("127.0.0.1:0".parse().unwrap());
+        let options = server::Options { http, socket: Some(path.clone()), hostname: "lb1".into() };
+        let source = || -> futures::future::BoxFuture<'static, _> {
+            Box::pin(async { std::sync::Arc::new(World::new().backup().status()) })
+        };
+        let mut endpoint = server::start(options, std::sync::Arc::new(source));
+        let bound =
+            tokio::time::timeout(PATIENCE, endpoint.http.wait_for(Option::is_some)).await.unwrap().unwrap().unwrap();
+        let opens = async {
+            while !path.exists() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, opens).await.unwrap();
+        for target in [Target::Http(bound), Target::Socket(path)] {
+            let (status, _) = tokio::task::spawn_blocking(move || fetch(&target)).await.unwrap().unwrap();
+            assert_eq!(status, World::new().backup().status());
+        }
+    }
+
     #[test]
     fn strangers_and_refusals_are_told_apart() {
         let told = |answer: &[u8]| fetch(&serve_once(answer).0).unwrap_err();

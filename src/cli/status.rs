@@ -7,7 +7,7 @@ use crate::status::text;
 use std::io::{self, Write};
 
 /// How it is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Output {
     /// Tables.
     Text,

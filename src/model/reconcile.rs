@@ -8,7 +8,7 @@ use std::{
 pub struct ReconcileStats {
     /// Passes by the reason that woke the loop (`"state"`, `"election"`, `"timer"` …): a handful of fixed words.
     pub passes: BTreeMap<&'static str, u64>,
-    /// Steps that failed, over all passes.
+    /// Passes in which something could not be done.
     pub errors: u64,
     /// When the last pass ended.
     pub last_at: Option<Instant>,
@@ -16,19 +16,19 @@ pub struct ReconcileStats {
     pub last_took: Duration,
     /// Why the last pass ran; empty before the first.
     pub last_reason: &'static str,
-    /// Steps that failed in the last pass. 0: the machine is as it is wanted to be.
-    pub last_errors: u64,
+    /// Something could not be done in the last pass. False: the machine is as it is wanted to be.
+    pub last_failed: bool,
 }
 
 impl ReconcileStats {
-    /// Records a pass that ran because of `reason`, ended `at`, and in which `errors` steps failed.
-    pub fn record(&mut self, reason: &'static str, took: Duration, at: Instant, errors: u64) {
+    /// Records a pass that ran because of `reason` from `started` for as long as it `took`.
+    pub fn record(&mut self, reason: &'static str, started: Instant, took: Duration, failed: bool) {
         *self.passes.entry(reason).or_default() += 1;
-        self.errors += errors;
-        self.last_at = Some(at);
+        self.errors += u64::from(failed);
+        self.last_at = Some(started + took);
         self.last_took = took;
         self.last_reason = reason;
-        self.last_errors = errors;
+        self.last_failed = failed;
     }
 }
 
@@ -40,11 +40,12 @@ mod tests {
     #[expect(clippy::disallowed_methods, reason = "any instant will do")]
     fn the_last_pass_and_all_passes_are_told_apart() {
         let (mut stats, at) = (ReconcileStats::default(), Instant::now());
-        stats.record("state", Duration::from_millis(2), at, 3);
-        stats.record("timer", Duration::from_millis(1), at, 0);
-        stats.record("timer", Duration::from_millis(4), at, 0);
+        let took = Duration::from_millis(4);
+        stats.record("state", at, Duration::from_millis(2), true);
+        stats.record("timer", at, Duration::from_millis(1), false);
+        stats.record("timer", at, took, false);
         assert_eq!(stats.passes, BTreeMap::from([("state", 1), ("timer", 2)]));
-        assert_eq!((stats.errors, stats.last_errors, stats.last_reason), (3, 0, "timer"));
-        assert_eq!((stats.last_at, stats.last_took), (Some(at), Duration::from_millis(4)));
+        assert_eq!((stats.errors, stats.last_failed, stats.last_reason), (1, false, "timer"));
+        assert_eq!((stats.last_at, stats.last_took), (Some(at + took), took));
     }
 }

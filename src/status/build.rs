@@ -142,7 +142,7 @@ fn reconcile(inputs: &Inputs<'_>) -> ReconcileStatus {
         last_at: stats.last_at.map(|at| inputs.clock.wall_of(at)),
         last_reason: stats.last_reason.to_owned(),
         last_seconds: stats.last_took.as_secs_f64(),
-        last_errors: stats.last_errors,
+        last_failed: stats.last_failed,
     }
 }
 

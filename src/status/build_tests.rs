@@ -17,9 +17,8 @@ pub(crate) fn golden(file: &str, got: &str) {
         std::fs::write(&path, got).unwrap();
     }
     let expected = std::fs::read_to_string(&path).unwrap_or_default();
-    let version = format!("\"{}\"", env!("CARGO_PKG_VERSION"));
     for (line, (got, expected)) in got.lines().zip(expected.lines()).enumerate() {
-        assert_eq!(got, expected.replace("\"0.1.0\"", &version), "{}:{}", path.display(), line + 1);
+        assert_eq!(got, expected, "{}:{}", path.display(), line + 1);
     }
     assert_eq!(got.lines().count(), expected.lines().count(), "{} has another length", path.display());
 }

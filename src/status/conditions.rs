@@ -7,7 +7,7 @@ use super::{Condition, ConditionStatus, Inputs, PoolStatus, ProblemStatus, Statu
 use std::time::Duration;
 
 /// A loop that has not ended a pass for this long is taken for stuck: it passes at least every few seconds.
-const STUCK_AFTER: Duration = Duration::from_secs(60);
+const STUCK_AFTER: Duration = Duration::from_secs(30);
 
 /// Every condition, in the order in which they are shown.
 pub(super) fn judge(status: &Status, inputs: &Inputs<'_>) -> Vec<Condition> {
@@ -60,9 +60,10 @@ fn ready(status: &Status, inputs: &Inputs<'_>) -> Verdict {
     if age > STUCK_AFTER {
         return bad("Stuck", format!("the reconcile loop has not ended a pass for {} s", age.as_secs()));
     }
-    match status.reconcile.last_errors {
-        0 => good("Reconciled", "the machine is as it is wanted to be"),
-        count => bad("ReconcileFailed", format!("{count} steps of the last pass failed{}", first(&status.problems))),
+    let errors: Vec<&ProblemStatus> = status.problems.iter().filter(|problem| problem.is_error()).collect();
+    match errors.first().filter(|_| status.reconcile.last_failed) {
+        Some(problem) => bad("ReconcileFailed", summary(&problem.message, errors.len(), "problems")),
+        None => good("Reconciled", "the machine is as it is wanted to be"),
     }
 }
 
@@ -152,6 +153,10 @@ impl VipStatus {
             let message = format!("{} answers from {}, which is no peer", foreign.address, foreign.mac);
             return Some(("Foreign", format!("{}: {message}", self.name)));
         }
+        if !self.rivals.is_empty() {
+            let message = format!("{}: Active here, and {} says the same of itself", self.name, self.rivals.join(", "));
+            return Some(("TwoOwners", message));
+        }
         let missing: Vec<String> =
             self.addresses.iter().filter(|address| !address.held).map(|address| address.address.to_string()).collect();
         if self.is_active() && !missing.is_empty() {
@@ -169,10 +174,6 @@ impl VipStatus {
 
 fn summary(first: &str, count: usize, what: &str) -> String {
     if count == 1 { first.to_owned() } else { format!("{first} ({count} {what} in all)") }
-}
-
-fn first(problems: &[ProblemStatus]) -> String {
-    problems.iter().find(|problem| problem.is_error()).map_or(String::new(), |problem| format!(": {}", problem.message))
 }
 
 #[cfg(test)]

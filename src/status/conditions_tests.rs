@@ -25,14 +25,15 @@ fn in_good_order_all_is_true() {
 }
 
 #[test]
-fn ready_needs_a_name_a_pass_and_no_failed_step() {
+fn ready_needs_a_name_a_pass_and_nothing_held_back() {
     let mut world = World::new();
-    world.reconcile.record("timer", Duration::ZERO, world.clock.instant, 2);
+    world.reconcile.record("timer", world.clock.instant, Duration::ZERO, true);
     world.problems = vec![Problem::warning("A", "not this"), Problem::error("Address", "cannot add 198.51.100.10")];
-    let message = "2 steps of the last pass failed: cannot add 198.51.100.10";
-    assert_told(&world, "Ready", False, "ReconcileFailed", message);
+    assert_told(&world, "Ready", False, "ReconcileFailed", "cannot add 198.51.100.10");
+    world.problems.pop();
+    assert_eq!(told(&world, "Ready").0, True, "a warning holds nothing back");
     world.reconcile.last_at = Some(world.clock.instant - STUCK_AFTER - Duration::from_secs(1));
-    assert_told(&world, "Ready", False, "Stuck", "the reconcile loop has not ended a pass for 61 s");
+    assert_told(&world, "Ready", False, "Stuck", "the reconcile loop has not ended a pass for 31 s");
     world.reconcile.last_at = None;
     assert_eq!(told(&world, "Ready").1, "Starting");
     world.node = name("elsewhere");
@@ -82,6 +83,12 @@ fn each_way_in_which_a_vip_is_not_served_is_told() {
     world.vip().foreign = Some((ip("198.51.100.10"), Mac([2, 0, 0, 0, 0, 9])));
     let message = "web: 198.51.100.10 answers from 02:00:00:00:00:09, which is no peer";
     assert_told(&world, "VipsOwned", False, "Foreign", message);
+
+    let mut world = World::new();
+    world.peer().roles.insert(ip("2001:db8::10"), Role::Active);
+    assert_told(&world, "VipsOwned", False, "TwoOwners", "web: Active here, and lb2 says the same of itself");
+    world.peer().heard = false;
+    assert_eq!(told(&world, "VipsOwned").0, True, "what a peer said before it fell silent counts no more");
 
     let mut world = World::new().backup();
     (world.vip().owner, world.vip().why) = (None, "nobody is eligible".into());

@@ -16,6 +16,8 @@ use std::{
     time::{Duration, Instant, UNIX_EPOCH},
 };
 
+const RELEASE: &str = "1.2.3";
+
 pub(crate) fn name(text: &str) -> Name {
     Name::new(text).unwrap()
 }
@@ -55,8 +57,9 @@ impl World {
             wall: UNIX_EPOCH + Duration::from_secs(1_795_359_600),
         };
         let mut reconcile = ReconcileStats::default();
-        reconcile.record("state", Duration::from_millis(3), clock.instant - Duration::from_secs(60), 0);
-        reconcile.record("timer", Duration::from_micros(1500), clock.instant - Duration::from_secs(1), 0);
+        reconcile.record("state", clock.instant - Duration::from_secs(60), Duration::from_millis(3), false);
+        let took = Duration::from_micros(1500);
+        reconcile.record("timer", clock.instant - Duration::from_secs(1) - took, took, false);
         Self {
             clock,
             node: name("lb1"),
@@ -82,7 +85,7 @@ impl World {
             changed_at: Some(self.clock.instant - Duration::from_secs(60)),
             problems: &self.state_problems,
         };
-        Status::build(&Inputs {
+        let mut status = Status::build(&Inputs {
             clock: self.clock,
             started: self.clock.instant - Duration::from_secs(3600),
             node: &self.node,
@@ -98,7 +101,11 @@ impl World {
             problems: &self.problems,
             process: ProcessStatus { resident_bytes: 12_345_678, cpu_seconds: 1.25, open_fds: 42, max_fds: 65536 },
             previous: &self.previous,
-        })
+        });
+        // What is compared with golden files must not change with every release.
+        status.version = RELEASE.to_owned();
+        status.peers.iter_mut().filter(|peer| peer.me).for_each(|peer| peer.version = RELEASE.to_owned());
+        status
     }
 
     pub(crate) fn vip(&mut self) -> &mut VipView {
@@ -234,7 +241,7 @@ fn election(now: Instant) -> ElectionView {
         macs: vec![Mac([2, 0, 0, 0, 0, 2])],
         roles: BTreeMap::from([(ip("198.51.100.10"), Role::Backup)]),
         differs: BTreeSet::new(),
-        version: "0.1.0".into(),
+        version: RELEASE.into(),
     };
     let event = ElectionEvent {
         at: now - Duration::from_secs(1800),

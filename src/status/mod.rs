@@ -30,6 +30,8 @@ mod value_net;
 
 #[cfg(test)]
 pub(crate) mod fixture;
+#[cfg(test)]
+mod shipped_tests;
 
 pub use build::{Clock, Inputs, StateInputs};
 pub use time::{Timestamp, TimestampError};

@@ -17,17 +17,17 @@ use std::{fmt, time::Duration};
 /// A status older than this says nothing about now.
 pub const STALE_AFTER: Duration = Duration::from_secs(10);
 
-/// What is looked at.
+/// What is looked at. `None`: each of its kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
     /// Everything.
     All,
-    /// One Vip by name.
-    Vip(String),
-    /// One pool by name.
-    Pool(String),
-    /// One node by name.
-    Peer(String),
+    /// A Vip by name.
+    Vip(Option<String>),
+    /// A pool by name.
+    Pool(Option<String>),
+    /// A node by name.
+    Peer(Option<String>),
 }
 
 /// Limits for pools, in backends that are up. Without them, one missing backend is a WARNING and an empty pool is
@@ -110,26 +110,55 @@ pub fn check(status: &Status, scope: &Scope, thresholds: Thresholds, now: Timest
     if age > STALE_AFTER {
         return Report::unknown(format!("the agent's status is {} s old; it may be stuck", age.as_secs()));
     }
-    let judged = match scope {
-        Scope::All => Some(judge::all(status, thresholds)),
-        Scope::Vip(name) => status.vips.iter().find(|vip| vip.name == *name).map(judge::vip),
-        Scope::Pool(name) => {
-            status.pools.iter().find(|pool| pool.name == *name).map(|pool| judge::pool(pool, thresholds))
+    match scope {
+        Scope::All => judge::all(status, thresholds),
+        Scope::Vip(name) => {
+            let each = status.vips.iter().map(|vip| (vip.name.as_str(), judge::vip(vip)));
+            pick("Vip", name.as_deref(), each.collect())
         }
-        Scope::Peer(name) => status.peers.iter().find(|peer| peer.name == *name).map(judge::peer),
-    };
-    judged.unwrap_or_else(|| Report::unknown(no_such(status, scope)))
+        Scope::Pool(name) => {
+            let each = status.pools.iter().map(|pool| (pool.name.as_str(), judge::pool(pool, thresholds)));
+            pick("pool", name.as_deref(), each.collect())
+        }
+        Scope::Peer(name) => {
+            let each = status.peers.iter().map(|peer| (peer.name.as_str(), judge::peer(peer)));
+            pick("peer", name.as_deref(), each.collect())
+        }
+    }
 }
 
-fn no_such(status: &Status, scope: &Scope) -> String {
-    let (what, name, known): (_, _, Vec<&str>) = match scope {
-        Scope::Vip(name) => ("Vip", name.as_str(), status.vips.iter().map(|vip| vip.name.as_str()).collect()),
-        Scope::Pool(name) => ("pool", name, status.pools.iter().map(|pool| pool.name.as_str()).collect()),
-        Scope::Peer(name) => ("peer", name, status.peers.iter().map(|peer| peer.name.as_str()).collect()),
-        Scope::All => ("object", "", Vec::new()),
-    };
+/// The report of `name`, or one report of all.
+fn pick(kind: &str, name: Option<&str>, mut reports: Vec<(&str, Report)>) -> Report {
+    let known: Vec<&str> = reports.iter().map(|(known, _)| *known).collect();
     let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-    format!("no {what} is called {name} (there is: {known})")
+    match name {
+        Some(name) => match reports.iter().position(|(known, _)| *known == name) {
+            Some(index) => reports.swap_remove(index).1,
+            None => Report::unknown(format!("no {kind} is called {name} (there is: {known})")),
+        },
+        None if reports.is_empty() => Report::unknown(format!("there is no {kind}")),
+        None => together(&reports),
+    }
+}
+
+/// The worst on the first line, then each on a line of its own.
+fn together(reports: &[(&str, Report)]) -> Report {
+    let severity = reports.iter().map(|(_, report)| report.severity).max().unwrap_or(Severity::Unknown);
+    let worst: Vec<&str> = reports
+        .iter()
+        .filter(|(_, report)| report.severity == severity)
+        .map(|(_, report)| report.summary.as_str())
+        .collect();
+    let perfdata = reports.iter().flat_map(|(name, report)| {
+        report.perfdata.iter().map(move |item| item.replacen('\'', &format!("'{name}_"), 1))
+    });
+    let line = |(_, report): &(&str, Report)| format!("{}: {}", report.severity.as_str(), report.summary);
+    Report {
+        severity,
+        summary: worst.join("; "),
+        perfdata: perfdata.collect(),
+        details: reports.iter().map(line).collect(),
+    }
 }
 
 /// A pipe would begin the performance data, and a control character could be anything.

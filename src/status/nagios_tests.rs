@@ -15,15 +15,15 @@ fn all(world: &World) -> String {
 }
 
 fn vip(world: &World) -> Report {
-    judged(world, &Scope::Vip("web".into()))
+    judged(world, &Scope::Vip(Some("web".into())))
 }
 
 fn pool(world: &World) -> Report {
-    judged(world, &Scope::Pool("web".into()))
+    judged(world, &Scope::Pool(Some("web".into())))
 }
 
 fn peer(world: &World, peer: &str) -> Report {
-    judged(world, &Scope::Peer(peer.into()))
+    judged(world, &Scope::Peer(Some(peer.into())))
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn a_pool_is_degraded_then_empty() {
 fn thresholds_say_how_few_backends_are_too_few() {
     let judge = |down: &[&str], warning, critical| {
         let status = World::new().down(down).status();
-        let report = check(&status, &Scope::Pool("web".into()), Thresholds { warning, critical }, status.now);
+        let report = check(&status, &Scope::Pool(Some("web".into())), Thresholds { warning, critical }, status.now);
         (report.severity, report.perfdata[0].clone())
     };
     assert_eq!(judge(&["webA"], Some(2), Some(1)), (Severity::Ok, "'backends_up'=2;2:;1:;0;3".into()));
@@ -172,6 +172,25 @@ fn what_is_not_known_is_unknown() {
     assert_eq!((report.severity.code(), report.summary.as_str()), (3, words));
     let words = "no peer is called lb9 (there is: lb1, lb2)";
     assert_eq!(peer(&World::new(), "lb9").summary, words);
+}
+
+#[test]
+fn all_of_a_kind_are_told_together_the_worst_first() {
+    let mut world = World::new().down(&["webA", "webB", "sorry"]);
+    let spare = crate::model::Pool { name: name("spare"), ..crate::model::Pool::clone(&world.desired.pools["web"]) };
+    world.desired.pools.insert(name("spare"), std::sync::Arc::new(spare));
+    let report = judged(&world, &Scope::Pool(None));
+    let down = "webA connection refused, webB connection refused, sorry connection refused";
+    let expected = format!(
+        "LBAGENT CRITICAL - web: 0 of 3 backends up ({down}) | \
+        'spare_backends_up'=3;3:;1:;0;3 'spare_active'=0;;;0 'web_backends_up'=0;3:;1:;0;3 'web_active'=2;;;0\n\
+        OK: spare: 3 of 3 backends up\n\
+        CRITICAL: web: 0 of 3 backends up ({down})"
+    );
+    assert_eq!(report.to_string(), expected);
+    assert_eq!(judged(&World::new(), &Scope::Peer(None)).summary, "lb1 is this node; lb2 heard on 1 of 1 paths");
+    world.desired.pools.clear();
+    assert_eq!(judged(&world, &Scope::Pool(None)).to_string(), "LBAGENT UNKNOWN - there is no pool");
 }
 
 #[test]

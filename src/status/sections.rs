@@ -5,7 +5,7 @@ use super::{
     VipAddressStatus, VipStatus,
 };
 use crate::model::{
-    Backend, Check, CheckKind, FailbackMode, Health, Listener, PathView, Peer, PeerView, Pool, Responses, Vip,
+    Backend, Check, CheckKind, FailbackMode, Health, Listener, PathView, Peer, PeerView, Pool, Responses, Role, Vip,
     VipAddress, VipView, format_duration,
 };
 use std::{collections::BTreeMap, net::SocketAddr};
@@ -43,7 +43,19 @@ fn vip_status(vip: &Vip, inputs: &Inputs<'_>) -> VipStatus {
     if let Some(view) = inputs.election.vips.get(&vip.name) {
         decided(&mut status, view, inputs);
     }
+    if status.is_active() {
+        status.rivals = rivals(vip, inputs);
+    }
     status
+}
+
+fn rivals(vip: &Vip, inputs: &Inputs<'_>) -> Vec<String> {
+    let claims = |view: &PeerView| {
+        let roles = vip.addresses.iter().filter_map(|address| view.roles.get(&address.ip));
+        view.heard && roles.into_iter().any(|role| *role == Role::Active)
+    };
+    let peers = inputs.election.peers.iter().filter(|(_, view)| claims(view));
+    peers.map(|(name, _)| name.to_string()).collect()
 }
 
 fn decided(status: &mut VipStatus, view: &VipView, inputs: &Inputs<'_>) {

@@ -102,7 +102,7 @@ pub struct ObjectStatus {
 pub struct ReconcileStatus {
     /// Passes by the reason that woke the loop.
     pub passes: BTreeMap<String, u64>,
-    /// Steps that failed, over all passes.
+    /// Passes in which something could not be done.
     pub errors: u64,
     /// When the last pass ended; `null` before the first.
     pub last_at: Option<Timestamp>,
@@ -110,8 +110,8 @@ pub struct ReconcileStatus {
     pub last_reason: String,
     /// How long it took.
     pub last_seconds: f64,
-    /// Steps that failed in it.
-    pub last_errors: u64,
+    /// Something could not be done in it; `problems` says what.
+    pub last_failed: bool,
 }
 
 /// Something that is wrong.

@@ -33,6 +33,8 @@ pub struct VipStatus {
     pub addresses: Vec<VipAddressStatus>,
     /// A host that is no peer answers for one of the addresses.
     pub foreign: Option<ForeignStatus>,
+    /// Heard nodes that say that they are Active while this node is Active too: it should last a heartbeat or two.
+    pub rivals: Vec<String>,
     /// How often this node has become Active.
     pub became_active: u64,
     /// Time in which this node was Active and heard another Active node.

@@ -40,7 +40,7 @@ pub(super) const STATE: &[Row<Status>] = &[
 
 #[rustfmt::skip]
 pub(super) const RECONCILE: &[Row<Status>] = &[
-    counter("lbagent_reconcile_errors_total", "Steps of the reconcile loop that failed.",
+    counter("lbagent_reconcile_errors_total", "Passes of the reconcile loop in which something could not be done.",
         |status| count(status.reconcile.errors)),
     gauge("lbagent_reconcile_last_duration_seconds", "How long the last pass took.",
         |status| status.reconcile.last_at.map(|_| status.reconcile.last_seconds)),
