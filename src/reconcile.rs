@@ -12,7 +12,7 @@ use crate::{
     apply::Applier,
     dataplane::Dataplane,
     desired::Snapshot,
-    election::ElectionInput,
+    election::driver::ElectionInput,
     kernel::netlink::{Events, Netlink},
     model::{Desired, ElectionView, HealthTable, Held, Name, ObservedNetwork, Problem, ReconcileStats, Role},
     plan::{
@@ -78,7 +78,6 @@ pub struct ReconcileView {
 }
 
 /// The loop.
-#[derive(Debug)]
 pub struct Reconciler {
     me: Name,
     netlink: Netlink,
@@ -153,6 +152,8 @@ impl Reconciler {
         let mut network = self.observe(&mut problems).await;
 
         let placements = Placements::resolve(&self.me, &desired, &network);
+        // First what is held, then what for: a new agent goes by what it finds.
+        publish(&self.outputs.held, addresses::held(&desired, &network));
         self.tell_election(&desired, &placements, &network);
         let plan = addresses::plan(AddressInputs {
             me: &self.me,
@@ -174,13 +175,13 @@ impl Reconciler {
         let listeners = self.dataplane.apply(Arc::new(proxy::plan(&self.me, &desired, &health)));
         let listeners = listeners.into_iter().map(|(at, result)| (at, result.map_err(|error| error.to_string())));
 
-        let failed = problems.len() as u64;
+        let failed = !problems.is_empty();
         problems.extend(placements.problems);
         problems.extend(plan.problems);
         self.view.listeners = listeners.collect();
         self.view.problems = problems;
         self.view.network = network;
-        self.view.stats.record(reason, now() - started, now(), failed);
+        self.view.stats.record(reason, started, now() - started, failed);
         self.outputs.view.send_replace(Arc::new(self.view.clone()));
     }
 
@@ -207,6 +208,7 @@ impl Reconciler {
             node: self.me.clone(),
             peers: desired.peers.values().cloned().collect(),
             candidates: candidates::candidates(&self.me, desired, placements, network, &pings, leaving),
+            macs: network.links.values().filter_map(|link| link.mac).collect(),
             links: network.links.clone(),
         };
         publish(&self.outputs.election, input);

@@ -34,8 +34,8 @@ pub(super) struct World {
     pub(super) net: Net,
     pub(super) peers: Vec<Arc<Peer>>,
     pub(super) paths: usize,
-    /// Addresses that a host which is no peer answers for.
-    pub(super) stranger: BTreeSet<IpAddr>,
+    /// Hosts that reach a host which is no peer and has the VIP.
+    pub(super) stranger: BTreeSet<usize>,
     pub(super) rules: Rules,
     pub(super) check: Checker,
     /// Every heartbeat that was sent, if recording: receiver, path, bytes.
@@ -261,6 +261,9 @@ impl World {
                     self.hosts[host].apply();
                     let delay = self.rng.between(Duration::from_micros(10), Duration::from_millis(1));
                     self.push(delay, Event::Held { host, agent });
+                    if self.hosts[host].wants_more() {
+                        self.push(Duration::from_millis(200), Event::Apply { host, agent });
+                    }
                 } else {
                     self.push(Duration::from_millis(1), Event::Apply { host, agent });
                 }
@@ -325,7 +328,7 @@ impl World {
                         self.push(delay, Event::Question { to, from, ip });
                     }
                 }
-                if self.stranger.contains(&ip) {
+                if self.stranger.contains(&from) {
                     self.push(Duration::from_micros(300), Event::Answer { to: from, ip, mac: STRANGER });
                 }
             }
@@ -338,8 +341,7 @@ impl World {
         let host = &mut self.hosts[index];
         let Some(agent) = host.agent.as_mut() else { return };
         let names = host.candidates.iter().map(|candidate| &candidate.vip);
-        let roles: Vec<(Name, Role)> =
-            names.filter_map(|vip| Some((vip.clone(), agent.machine.role(vip)?))).collect();
+        let roles: Vec<(Name, Role)> = names.filter_map(|vip| Some((vip.clone(), agent.machine.role(vip)?))).collect();
         if roles == agent.roles {
             return;
         }
