@@ -161,6 +161,10 @@ impl Net {
         self.0.link().set(down).execute().await.unwrap();
     }
 
+    pub(super) async fn set_mtu(&self, device: &str, mtu: u32) {
+        self.0.link().set(LinkUnspec::new_with_name(device).mtu(mtu).build()).execute().await.unwrap();
+    }
+
     /// `ip route add IP/32 dev eth0 scope link`
     pub(super) async fn on_link(&self, ip: IpAddr) {
         let link = self.link("eth0").await.index;
