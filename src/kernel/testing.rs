@@ -61,6 +61,7 @@ pub(super) fn joined() -> [Host; 2] {
         net.up("eth0").await;
     });
     hosts[1].run(async |net| net.rename_and_up("peer", "eth0").await);
+    hosts[0].run(async |net| net.running("eth0").await);
     hosts
 }
 
@@ -85,6 +86,7 @@ pub(super) fn plug(switch: &Host, host: &Host, port: &str, device: &str) {
         net.0.link().set(attach).execute().await.unwrap();
     });
     host.run(async |net| net.rename_and_up("peer", device).await);
+    switch.run(async |net| net.running(port).await);
 }
 
 /// Runs `future` on a runtime of its own on this thread.
@@ -213,6 +215,12 @@ impl Net {
             self.0.link().set(rename).execute().await.unwrap();
         }
         self.up(to).await;
+        self.running(to).await;
+    }
+
+    /// Until then the kernel drops what is sent.
+    async fn running(&self, device: &str) {
+        eventually("the device runs", async || self.link(device).await.running.then_some(())).await;
     }
 }
 
