@@ -13,4 +13,5 @@
 
 pub mod model;
 
+pub mod desired;
 pub mod kernel;
