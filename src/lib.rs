@@ -13,5 +13,6 @@
 
 pub mod model;
 
+pub mod cli;
 pub mod desired;
 pub mod kernel;

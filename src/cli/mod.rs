@@ -1,0 +1,4 @@
+//! The commands.
+pub mod apply;
+pub mod schema;
+pub mod validate;
