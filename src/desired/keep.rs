@@ -16,8 +16,11 @@ use super::{
     conflict::{Conflict, Side, conflicts},
     digest::desired,
 };
-use crate::model::{Desired, ObjectRef};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::model::{Desired, Kind, Name, ObjectRef};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 mod report;
 
@@ -187,24 +190,27 @@ impl<'a> Resolver<'a> {
                 }
             }
             Conflict::Between(one, other) => {
-                if touched.contains(&one.object) || touched.contains(&other.object) {
-                    return;
-                }
-                let first = self.rank(&one.object) > self.rank(&other.object);
+                // Who gives way already does so for this reason too.
+                let first = match (touched.contains(&one.object), touched.contains(&other.object)) {
+                    (true, true) => return,
+                    (false, false) => self.rank(&one.object) > self.rank(&other.object),
+                    (first, _) => first,
+                };
                 self.give_way(if first { one } else { other }, None, touched);
             }
         }
     }
 
-    /// Who gives way: the highest. New objects before changed ones before those as before; then the last by name.
-    fn rank<'n>(&self, name: &'n ObjectRef) -> (u8, &'n ObjectRef) {
+    /// Who gives way: the highest. New objects before changed ones before those as before; then a Vip, which nobody
+    /// names, before a Pool before a Peer; then the last by name.
+    fn rank<'n>(&self, name: &'n ObjectRef) -> (u8, Reverse<Kind>, &'n Name) {
         let previous = self.previous.objects.get(name).map(|kept| &kept.object);
         let novelty = match previous {
             None => 2,
             Some(_) if previous != self.chosen.get(name) => 1,
             Some(_) => 0,
         };
-        (novelty, name)
+        (novelty, Reverse(name.kind), &name.name)
     }
 
     fn give_way(&mut self, side: Side, missing: Option<ObjectRef>, touched: &mut BTreeSet<ObjectRef>) {

@@ -42,7 +42,7 @@ pub fn render(diagnostic: &Diagnostic) -> String {
 }
 
 /// As much of a line as is shown.
-const WIDTH: usize = 110;
+const WIDTH: usize = 120;
 
 /// How much of a long line is shown before the caret.
 const LEAD: usize = 40;
@@ -54,11 +54,24 @@ fn excerpt(source: &Source, span: &Span) -> String {
     let column = source.text.get(start..span.start).map_or(0, |before| before.chars().count());
     let marked = source.text.get(span.clone()).map_or(1, |text| text.lines().next().unwrap_or("").chars().count());
     let hidden = if line.chars().count() > WIDTH { column.saturating_sub(LEAD) } else { 0 };
-    let shown: String = printable(line).chars().skip(hidden).take(WIDTH).collect();
+    let shown = window(&printable(line), hidden);
     let room = WIDTH.saturating_sub(column - hidden);
     let carets = "^".repeat(marked.clamp(1, room.max(1)));
     let (gutter, indent) = (" ".repeat(number.len()), " ".repeat(column - hidden));
     format!("  {number} | {}\n  {gutter} | {indent}{carets}\n", shown.trim_end())
+}
+
+/// [`WIDTH`] characters of `line` after the first `hidden`, with an ellipsis where there are more.
+fn window(line: &str, hidden: usize) -> String {
+    let mut shown: Vec<char> = line.chars().skip(hidden).take(WIDTH + 1).collect();
+    if shown.len() > WIDTH {
+        shown.truncate(WIDTH);
+        shown[WIDTH - 1] = '…';
+    }
+    if hidden > 0 {
+        shown[0] = '…';
+    }
+    shown.into_iter().collect()
 }
 
 /// One character for each of `text`, none of which moves the cursor or changes the terminal.
@@ -106,8 +119,9 @@ help: did you mean \"roundrobin\"?
         let at = text.find("oops").unwrap();
         let shown = shown(&text, at..at + 4);
         let lines: Vec<_> = shown.lines().collect();
-        assert!(shown.len() < 400);
-        assert_eq!(lines[1].find("oops"), lines[2].find("^^^^"));
+        assert!(shown.len() < 400 && lines[1].contains("| …") && lines[1].ends_with('…'));
+        let column = |line: &str, mark: &str| line.split(mark).next().unwrap().chars().count();
+        assert_eq!(column(lines[1], "oops"), column(lines[2], "^^^^"));
     }
 
     #[test]

@@ -68,6 +68,11 @@ impl<'a> Findings<'a> {
         for diagnostic in &mut self.found {
             diagnostic.object = self.object.clone();
         }
+        // In the order of the text; what is about the whole file comes last.
+        self.found.sort_by_key(|diagnostic| match &diagnostic.place {
+            Some((_, Some(span))) => span.start,
+            _ => usize::MAX,
+        });
         self.found
     }
 

@@ -51,14 +51,16 @@ fn heartbeat(at: &Pointer, spec: Option<&HeartbeatSpec>, findings: &mut Findings
     let default = Heartbeat::default();
     let Some(spec) = spec else { return Some(default) };
     let (at_interval, at_dead_after) = (at.key("interval"), at.key("deadAfter"));
-    let interval = findings.duration(&at_interval, spec.interval.as_deref(), default.interval)?;
+    let interval = findings.duration(&at_interval, spec.interval.as_deref(), default.interval);
+    let dead_after = findings.duration(&at_dead_after, spec.dead_after.as_deref(), default.dead_after)?;
+    let interval = interval?;
     if !INTERVAL.contains(&interval) {
         let (first, last) = (format_duration(*INTERVAL.start()), format_duration(*INTERVAL.end()));
         findings.error(&at_interval, format!("a heartbeat interval lies between {first} and {last}"));
         return None;
     }
     let least = interval * INTERVALS;
-    let dead_after = findings.duration(&at_dead_after, spec.dead_after.as_deref(), default.dead_after.max(least))?;
+    let dead_after = if spec.dead_after.is_none() { dead_after.max(least) } else { dead_after };
     if dead_after < least {
         let (dead_after, least) = (format_duration(dead_after), format_duration(least));
         let message = format!("deadAfter {dead_after} is less than four intervals of {}", format_duration(interval));

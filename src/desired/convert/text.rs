@@ -60,7 +60,7 @@ pub(super) fn vip_address(text: &str) -> Result<VipAddress, Complaint> {
     let most = address.prefix_len;
     let prefix_len = length.parse().ok().filter(|len| (1..=most).contains(len) && !length.starts_with('+'));
     let Some(prefix_len) = prefix_len else {
-        return Err(Complaint::new(format!("prefix length {} lies not between 1 and {most}", quote(length))));
+        return Err(Complaint::new(format!("prefix length {} is not between 1 and {most}", quote(length))));
     };
     let address = VipAddress { prefix_len, ..address };
     check_within_subnet(address).map(|()| address)
@@ -130,7 +130,7 @@ pub(super) fn host_and_port(text: &str) -> Result<String, Complaint> {
     let name = host(name)?;
     match port.parse::<u16>().ok().filter(|number| *number > 0 && !port.starts_with('+')) {
         Some(port) => Ok(format!("{name}:{port}")),
-        None => Err(Complaint::new(format!("port {} lies not between 1 and 65535", quote(port)))),
+        None => Err(Complaint::new(format!("port {} is not between 1 and 65535", quote(port)))),
     }
 }
 
@@ -199,7 +199,7 @@ fn not_an_endpoint(text: &str) -> Complaint {
     let error = Complaint::new(format!("{} is no IP address with a port", quote(text)));
     let (name, port) = text.rsplit_once(':').unwrap_or((text, ""));
     if name.parse::<IpAddr>().is_ok() && port.parse::<u16>().is_err() {
-        return Complaint::new(format!("port {} lies not between 1 and 65535", quote(port)));
+        return Complaint::new(format!("port {} is not between 1 and 65535", quote(port)));
     }
     if text.contains('%') {
         return error.help("link-local addresses with a device are not supported");
@@ -215,7 +215,7 @@ fn before(text: &str, end: char) -> &str {
 fn check_endpoint(address: SocketAddr) -> Result<SocketAddr, Complaint> {
     check_host(address.ip())?;
     if address.port() == 0 {
-        return Err(Complaint::new("port \"0\" lies not between 1 and 65535"));
+        return Err(Complaint::new("port \"0\" is not between 1 and 65535"));
     }
     match address {
         SocketAddr::V6(v6) if v6.scope_id() != 0 => Err(Complaint::new("link-local addresses are not supported")),
@@ -226,11 +226,11 @@ fn check_endpoint(address: SocketAddr) -> Result<SocketAddr, Complaint> {
 /// Whether `address` can be that of a host.
 fn check_host(address: IpAddr) -> Result<(), Complaint> {
     let what = match address {
-        ip if ip.is_unspecified() => "stands for no address",
+        ip if ip.is_unspecified() => "is the unspecified address",
         ip if ip.is_multicast() => "is a multicast address",
         IpAddr::V4(ip) if ip.is_broadcast() => "is the broadcast address",
         IpAddr::V6(ip) if let Some(v4) = ip.to_ipv4_mapped() => {
-            let error = Complaint::new(format!("{ip} is an IPv4 address in IPv6 clothes"));
+            let error = Complaint::new(format!("{ip} is an IPv4 address written as IPv6"));
             return Err(error.help(format!("write it as {:?}", v4.to_string())));
         }
         _ => return Ok(()),
@@ -297,7 +297,7 @@ mod tests {
         assert_eq!(help(endpoint("192.0.2.1")), "write it as \"192.0.2.1:80\"");
         assert_eq!(help(endpoint("2001:db8::1")), "write it as \"[2001:db8::1]:80\"");
         assert_eq!(help(endpoint("www.example.com:80")), "host names are not looked up: write the address");
-        assert_eq!(endpoint("192.0.2.1:65536").unwrap_err().message, "port \"65536\" lies not between 1 and 65535");
+        assert_eq!(endpoint("192.0.2.1:65536").unwrap_err().message, "port \"65536\" is not between 1 and 65535");
     }
 
     #[test]

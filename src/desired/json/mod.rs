@@ -11,7 +11,7 @@ mod scan;
 pub(super) use de::from_value;
 pub(super) use error::{DecodeError, SyntaxError, quote};
 
-use jsonc_parser::{CollectOptions, ParseOptions, ast::Value, errors::ParseErrorKind, parse_to_ast};
+use jsonc_parser::{CollectOptions, ParseOptions, ParseStringErrorKind, ast::Value, errors::ParseErrorKind, parse_to_ast};
 
 /// Deeper nesting is refused. State needs eight levels.
 const DEEPEST: usize = 64;
@@ -52,11 +52,12 @@ fn describe(error: jsonc_parser::errors::ParseError) -> SyntaxError {
         Kind::ExpectedComma => ("a comma is missing here".into(), None),
         Kind::MultipleRootJsonValues => ("more than one value in the file".into(), Some("write one object per file")),
         Kind::UnterminatedObject => ("this object has no end".into(), Some(CUT_OFF)),
+        Kind::String(ParseStringErrorKind::UnterminatedStringLiteral) => ("this text has no end".into(), Some(CUT_OFF)),
         Kind::UnterminatedArray => ("this list has no end".into(), Some(CUT_OFF)),
         Kind::ExpectedObjectValue => ("a value is missing after the colon".into(), None),
         Kind::ExpectedColonAfterObjectKey => ("a colon is missing after the field's name".into(), None),
         Kind::UnexpectedWord | Kind::UnexpectedToken => ("this is no JSON value".into(), Some("texts stand in double quotes")),
-        Kind::SingleQuotedStringsNotAllowed => ("single quotes".into(), Some("texts stand in double quotes")),
+        Kind::SingleQuotedStringsNotAllowed => ("a text in single quotes".into(), Some("texts stand in double quotes")),
         Kind::ExpectedStringObjectProperty => {
             ("a field's name without quotes".into(), Some("names stand in double quotes"))
         }
@@ -65,7 +66,7 @@ fn describe(error: jsonc_parser::errors::ParseError) -> SyntaxError {
     SyntaxError { span: range.start..range.end, message, help: help.map(Into::into) }
 }
 
-const CUT_OFF: &str = "is a closing bracket missing, or was the file cut off while it was written?";
+const CUT_OFF: &str = "is something missing, or was the file cut off while it was written?";
 
 fn lower_first(text: &str) -> String {
     let mut chars = text.chars();

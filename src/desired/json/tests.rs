@@ -19,7 +19,7 @@ fn a_json_file_holds_rfc_8259_and_nothing_else() {
         ("[1 2]", "a comma is missing here", 2),
         ("// x\n{}", "comments are not allowed in a .json file", 0),
         ("{} {}", "more than one value in the file", 3),
-        ("{'a': 1}", "single quotes", 1),
+        ("{'a': 1}", "a text in single quotes", 1),
         ("{a: 1}", "a field's name without quotes", 1),
         ("{\"a\": yes}", "this is no JSON value", 6),
         ("{\"a\": }", "unexpected close brace", 6),
