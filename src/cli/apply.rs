@@ -6,7 +6,7 @@
 
 use super::validate::{Verdict, count};
 use crate::{
-    desired::{Diagnostic, Loaded, LoadedFile, Source, is_state_file, load, read_file, render},
+    desired::{Diagnostic, EMPTY, Loaded, LoadedFile, Source, is_state_file, load, read_file, render},
     model::ObjectRef,
 };
 use std::{
@@ -81,6 +81,9 @@ fn try_apply(files: &[PathBuf], dir: &Path) -> Result<(Vec<Change>, String), Ref
     }
     let _lock = lock(dir)?;
     let loaded = load(dir);
+    if let Some(unusable) = loaded.unusable.as_ref().filter(|unusable| unusable.reason != EMPTY) {
+        return Err(invalid(std::slice::from_ref(unusable)));
+    }
     let changes = changes(files, &loaded)?;
     let result = merged(loaded, &changes, dir);
     let verdict = Verdict::of(&result);
@@ -134,6 +137,10 @@ fn change(path: &Path, loaded: &Loaded) -> Result<Change, Vec<Diagnostic>> {
         return Err(file.decoded.diagnostics);
     };
     let name = destination(&object, base, loaded).map_err(|error| whole(error.about(object.clone())))?;
+    if LoadedFile::new(&name, Source::new(&name, text.clone())).decoded.object.is_none() {
+        let error = Diagnostic::error("Name", format!("{object} is in {name}, which may have no comments"));
+        return Err(whole(error.about(object).help(format!("remove the comments, or rename {name} to .jsonc first"))));
+    }
     Ok(Change { object, name, text, given: path.to_owned() })
 }
 
@@ -181,7 +188,7 @@ fn merged(loaded: Loaded, changes: &[Change], dir: &Path) -> Loaded {
         let file = LoadedFile::new(&change.name, Source::new(dir.join(&change.name), change.text.clone()));
         files.insert(change.name.clone(), file);
     }
-    // An empty directory is filled by this; an unreadable one shows when it is written to.
+    // Should the directory have been empty, it is not any more.
     Loaded { files: files.into_values().collect(), unusable: None }
 }
 

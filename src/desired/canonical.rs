@@ -176,3 +176,6 @@ fn unless_empty<T: Serialize>(spec: T) -> Option<T> {
     let empty = serde_json::to_value(&spec).is_ok_and(|value| value.as_object().is_some_and(serde_json::Map::is_empty));
     (!empty).then_some(spec)
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,6 +23,9 @@ pub const MOST_FILES: usize = 4096;
 /// A directory whose files are larger than this together is refused.
 const LARGEST_SUM: u64 = 64 << 20;
 
+/// The reason why a directory without any state file is unusable. It is the one that a first file mends.
+pub const EMPTY: &str = "EmptyStateDirectory";
+
 /// How often the directory is read anew because it changed while it was read; the watch sees what comes later.
 const ATTEMPTS: usize = 3;
 
@@ -136,7 +139,8 @@ fn read_all(dir: &Path, survey: &Survey) -> Loaded {
         Err(error) => return unusable(format!("the state directory {shown} cannot be read: {error}")),
     };
     if entries.is_empty() {
-        return unusable(format!("the state directory {shown} holds no .json or .jsonc file"));
+        let empty = unusable(format!("the state directory {shown} holds no .json or .jsonc file"));
+        return Loaded { unusable: empty.unusable.map(|diagnostic| Diagnostic { reason: EMPTY, ..diagnostic }), ..empty };
     }
     if entries.len() > MOST_FILES {
         return unusable(format!("the state directory {shown} holds more than {MOST_FILES} files"));

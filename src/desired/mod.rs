@@ -22,7 +22,7 @@ pub use decode::{Decoded, decode};
 pub use diagnostic::Diagnostic;
 pub use keep::{Kept, LastGood, Resolved, resolve};
 pub use keeper::{Keeper, Snapshot, StateFile};
-pub use load::{LARGEST_FILE, Loaded, LoadedFile, MOST_FILES, Survey, is_state_file, load, read_file};
+pub use load::{EMPTY, LARGEST_FILE, Loaded, LoadedFile, MOST_FILES, Survey, is_state_file, load, read_file};
 pub use object::{Object, Objects};
 pub use pointer::Pointer;
 pub use render::render;
