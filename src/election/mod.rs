@@ -2,4 +2,6 @@
 pub mod key;
 pub mod machine;
 pub mod session;
+#[cfg(test)]
+mod sim;
 pub mod wire;

@@ -150,7 +150,8 @@ impl VipState {
         if !heir.peer.mutual() || !heir.eligible || !heir.takes_part || heir.occupies() {
             return false;
         }
-        let preferred = matches!((self.place(heir.name), self.place(ctx.me)), (Some(theirs), Some(mine)) if theirs < mine);
+        let preferred =
+            matches!((self.place(heir.name), self.place(ctx.me)), (Some(theirs), Some(mine)) if theirs < mine);
         let failback = self.candidate.failback.mode == FailbackMode::Auto;
         !self.eligible() || (preferred && failback && heir.same_state)
     }

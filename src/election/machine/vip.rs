@@ -284,7 +284,8 @@ impl VipState {
         match (conflict, self.conflict_since) {
             (true, None) => {
                 self.conflict_since = Some(ctx.now);
-                let names: Vec<&str> = rivals.iter().filter(|rival| rival.active()).map(|rival| &**rival.name).collect();
+                let names: Vec<&str> =
+                    rivals.iter().filter(|rival| rival.active()).map(|rival| &**rival.name).collect();
                 out.event(ctx.now, &*self.candidate.vip, format!("this node and {} are both Active", names.join(", ")));
             }
             (false, Some(since)) => {

@@ -177,12 +177,8 @@ impl Session {
 
     /// A hello earns a reply once per number, and not too often.
     fn hello(&mut self, now: Instant, packet: &Packet) -> Verdict {
-        let reply = Verdict::Reply(Echo {
-            session: packet.session,
-            seq: packet.seq,
-            hold: Duration::ZERO,
-            hears_you: false,
-        });
+        let reply =
+            Verdict::Reply(Echo { session: packet.session, seq: packet.seq, hold: Duration::ZERO, hears_you: false });
         let known = self.hellos.iter_mut().find(|h| h.session == packet.session && h.path == packet.path);
         let Some(hello) = known else {
             let (session, path, seq) = (packet.session, packet.path, packet.seq);
