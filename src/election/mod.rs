@@ -1,4 +1,5 @@
 //! scratch
+pub mod driver;
 pub mod key;
 pub mod machine;
 pub mod session;
