@@ -35,8 +35,10 @@ impl InFlight {
     pub(super) async fn quiet(&self, limit: Duration) {
         let _waiter = Waiter::new(self);
         let edge = async {
+            // The next edge is listened for before this one is looked at, so that none is missed between.
+            let mut next = self.edge.notified();
             loop {
-                self.edge.notified().await;
+                std::mem::replace(&mut next, self.edge.notified()).await;
                 if self.count() == 0 {
                     return;
                 }
@@ -58,7 +60,7 @@ impl InFlight {
     fn end(&self, worker: usize) {
         let last = self.workers.shard(worker).0.fetch_sub(1, SeqCst) == 1;
         if last && self.waiters.load(SeqCst) > 0 {
-            self.edge.notify_one();
+            self.edge.notify_waiters();
         }
     }
 }

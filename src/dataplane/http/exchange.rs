@@ -71,7 +71,7 @@ enum Waiting {
 
 impl<'a, S: Transport, B: Transport> Exchange<'a, S, B> {
     pub(super) fn new(client: &'a mut Client<S>, backend: &'a mut B, job: &'a Job, upstream: &'a Rc<Upstream>) -> Self {
-        let sender = Sender::new(job, client.requests.in_body());
+        let sender = Sender::new(job, !client.requests.between_requests());
         let receiver = Receiver::new(Responses::new(job.asked));
         Self { client, backend, job, upstream, sender, receiver, waiting: Waiting::Backend }
     }
