@@ -1,2 +1,5 @@
 //! The `lbagent` command; see [`lbagent`] for the map of the code.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    lbagent::cli::main()
+}

@@ -2,6 +2,29 @@
 //!
 //! The one place (with the splice path) where `unsafe` is allowed. Mechanism only: nothing here knows what a Vip is
 //! for, or decides anything.
+//!
+//! ```text
+//! netlink ── what is there, add and remove addresses, wake on change
+//! frames ─── ARP and ND as bytes (pure)
+//!   ├ announce ── "the address is here now"    ┐ both over
+//!   └ probe ───── "does anyone have it?"       ┘ packet_socket
+//! ping ───── ICMP echo
+//! instance ─ one agent per network namespace
+//! netns ──── namespaces held by a descriptor; isolate: a world of namespaces for drills and tests
+//! ```
 
+pub mod announce;
+mod error;
+pub mod frames;
+pub mod instance;
+pub mod netlink;
 pub mod isolate;
 pub mod netns;
+pub mod packet_socket;
+pub mod ping;
+pub mod probe;
+mod raw;
+#[cfg(test)]
+mod testing;
+
+pub use error::KernelError;

@@ -13,6 +13,8 @@ mod peer;
 mod pool;
 mod problem;
 mod proxy;
+mod reconcile;
+mod traffic;
 mod vip;
 
 pub use desired::{Desired, Digest, Kind, ObjectRef};
@@ -25,6 +27,8 @@ pub use peer::{DEFAULT_HEARTBEAT_PORT, Heartbeat, Peer};
 pub use pool::{Backend, Balance, Check, CheckKind, Pool, PoolTimeouts, StatusRange, Sticky};
 pub use problem::{Position, Problem, Severity};
 pub use proxy::{ListenerConfig, PoolConfig, ProxyConfig};
+pub use reconcile::ReconcileStats;
+pub use traffic::{BackendTraffic, ListenerTraffic, Responses, TrafficSnapshot};
 pub use vip::{
     Failback, FailbackMode, Listener, ListenerTimeouts, PathMatch, Protocol, Redirect, Route, RouteAction, Scheme,
     Track, Vip, VipAddress,

@@ -1,0 +1,322 @@
+//! The composition root: makes the parts, connects them by channels, and ends them in the right order.
+//!
+//! Threads: the *control* thread (this one) runs the state watcher, the checks, the reconcile loop and the endpoint on
+//! one current-thread runtime; the *election* thread runs nothing but heartbeats and probes, so that neither a slow
+//! disk nor a large scrape can make this node look dead; the data plane has a thread per core.
+//!
+//! ```text
+//! watcher ──Snapshot──► reconcile ──ElectionInput, Held──► election
+//!    └──► checks ──HealthTable──►│ ◄──────ElectionView────────┘
+//!                                └──ProxyConfig──► data plane
+//! ```
+//!
+//! A stop (SIGTERM, SIGINT) is a change of desired state like any other: this node says that it is leaving, the
+//! election makes it Backup everywhere, the loop takes the addresses away at a quiet moment, and when none is held any
+//! more (or after [`STOP_LIMIT`]) the parts are dropped.
+
+mod report;
+
+use crate::{
+    apply::Applier,
+    dataplane::Dataplane,
+    desired::{self, StateOptions},
+    election::{self, ElectionInput, ElectionOptions},
+    health::{self, track},
+    kernel::{announce::Announcer, instance::InstanceLock, netlink::Netlink, ping::Pinger},
+    model::{Desired, Held, Name, VipAddress},
+    reconcile::{Inputs, Outputs, ReconcileView, Reconciler},
+    status::server,
+};
+use report::Reporter;
+use std::{
+    net::{IpAddr, SocketAddr},
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+};
+
+/// How long a stopping agent waits for its addresses to have left.
+const STOP_LIMIT: Duration = Duration::from_secs(2);
+/// How long exchanges that are under way at the end of the agent may take.
+const DRAIN: Duration = Duration::from_millis(500);
+/// For the last heartbeats, which say that the addresses have left.
+const LAST_WORDS: Duration = Duration::from_millis(50);
+
+/// What `lbagent run` was told.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Directory of the JSON files.
+    pub state_dir: PathBuf,
+    /// Where last good objects are kept. `None`: beside the state directory, see [`last_good_dir`].
+    pub last_good_dir: Option<PathBuf>,
+    /// Which Peer this node is. `None`: the host name.
+    pub node: Option<String>,
+    /// Keys of the heartbeats.
+    pub key_file: PathBuf,
+    /// The read-only HTTP endpoint.
+    pub http: SocketAddr,
+    /// The control socket.
+    pub socket: PathBuf,
+    /// Data-plane threads. `None`: one per core.
+    pub workers: Option<NonZeroUsize>,
+}
+
+/// Why the agent did not start, or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// The host name (or `--node`) is no name.
+    #[error("this node's name {0:?}: {1}; start the agent with --node NAME, the name of one of the Peers")]
+    Node(String, #[source] crate::model::NameError),
+    /// Another agent runs here.
+    #[error(transparent)]
+    Instance(#[from] crate::kernel::instance::InstanceError),
+    /// The kernel refuses what the agent cannot do without.
+    #[error(transparent)]
+    Kernel(#[from] crate::kernel::KernelError),
+    /// Threads, runtimes, signals.
+    #[error("cannot {0}: {1}")]
+    Io(&'static str, #[source] std::io::Error),
+    /// A thread that must not end has ended.
+    #[error("the {0} thread has ended, which is a bug; the agent ends too, so that it is started again")]
+    ThreadEnded(&'static str),
+}
+
+/// Runs the agent until SIGTERM or SIGINT.
+pub fn run(options: &Options) -> Result<(), AgentError> {
+    let me = node_name(options.node.as_deref())?;
+    let _instance = InstanceLock::acquire()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| AgentError::Io("make the control runtime", error))?;
+    runtime.block_on(control(options, me))
+}
+
+/// `STATE_DIR.last-good/NODE`: outside the state directory, which may be read-only or a symlink that is swapped, and
+/// apart from that of any other agent.
+pub fn last_good_dir(options: &Options, me: &Name) -> PathBuf {
+    options.last_good_dir.clone().unwrap_or_else(|| {
+        // `components` drops a slash at the end.
+        let mut beside = options.state_dir.components().as_path().as_os_str().to_owned();
+        beside.push(".last-good");
+        PathBuf::from(beside).join(me.as_str())
+    })
+}
+
+fn node_name(given: Option<&str>) -> Result<Name, AgentError> {
+    let text = match given {
+        Some(text) => text.to_owned(),
+        None => hostname()?,
+    };
+    Name::new(&text).map_err(|error| AgentError::Node(text, error))
+}
+
+fn hostname() -> Result<String, AgentError> {
+    let name = nix::unistd::gethostname().map_err(|error| AgentError::Io("read the host name", error.into()))?;
+    Ok(name.to_string_lossy().into_owned())
+}
+
+/// The parts, connected.
+struct Agent {
+    netlink: Netlink,
+    dataplane: Dataplane,
+    state: desired::Watcher,
+    election: election::Thread,
+    reconcile: tokio::task::JoinHandle<()>,
+    view: watch::Receiver<Arc<ReconcileView>>,
+    leaving: watch::Sender<bool>,
+    server: server::Server,
+}
+
+async fn control(options: &Options, me: Name) -> Result<(), AgentError> {
+    let mut signals = Signals::new()?;
+    let mut agent = Agent::start(options, me).await?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
+    let ended = agent.run(&mut signals).await;
+    agent.stop().await;
+    ended
+}
+
+impl Agent {
+    async fn start(options: &Options, me: Name) -> Result<Self, AgentError> {
+        let netlink = Netlink::connect(address_record(&options.socket))?;
+        let kernel = netlink.events()?;
+        let applier = Applier::new(netlink.clone(), Announcer::new()?);
+        let pinger = Ping(Pinger::new()?);
+        let workers = options.workers.or_else(|| std::thread::available_parallelism().ok());
+        let dataplane = Dataplane::start(workers.unwrap_or(NonZeroUsize::MIN))
+            .map_err(|error| AgentError::Io("start the data plane's threads", error))?;
+        let last_good_dir = last_good_dir(options, &me);
+        let state = desired::start(StateOptions { dir: options.state_dir.clone(), last_good_dir }).await;
+
+        let wanted = only_desired(&state);
+        let health = health::start(wanted.clone());
+        let pings = track::start(wanted, pinger);
+        let (leaving, leaving_out) = watch::channel(false);
+        let (candidates, candidates_out) = watch::channel(ElectionInput::new(me.clone()));
+        let (held, held_out) = watch::channel(Held::new());
+        let (view, view_out) = watch::channel(Arc::default());
+        let election = election::start(ElectionOptions {
+            key_file: options.key_file.clone(),
+            input: candidates_out.clone(),
+            held: held_out,
+        })
+        .map_err(|error| AgentError::Io("start the election's thread", error))?;
+
+        let reporter = Reporter {
+            me: me.clone(),
+            started: report::now(),
+            dir: options.state_dir.clone(),
+            state: state.snapshots.clone(),
+            candidates: candidates_out,
+            election: election.view.clone(),
+            election_problems: election.problems.clone(),
+            health: health.clone(),
+            view: view_out.clone(),
+            dataplane: dataplane.clone(),
+        };
+        let endpoint = server::Options {
+            http: Some(options.http),
+            socket: Some(options.socket.clone()),
+            hostname: hostname()?,
+        };
+        let server = reporter.serve(endpoint);
+        let inputs = Inputs {
+            desired: state.snapshots.clone(),
+            election: election.view.clone(),
+            health,
+            pings,
+            leaving: leaving_out,
+            kernel,
+        };
+        let outputs = Outputs { election: candidates, held, view };
+        let reconciler = Reconciler::new(me, netlink.clone(), applier, dataplane.clone(), inputs, outputs);
+        let reconcile = tokio::spawn(reconciler.run());
+        Ok(Self { netlink, dataplane, state, election, reconcile, view: view_out, leaving, server })
+    }
+
+    /// Until a signal asks for the end, or a part that must not end has ended.
+    async fn run(&mut self, signals: &mut Signals) -> Result<(), AgentError> {
+        loop {
+            tokio::select! {
+                _ = signals.hangup.recv() => self.state.rescan(),
+                _ = signals.terminate.recv() => return Ok(()),
+                _ = signals.interrupt.recv() => return Ok(()),
+                _ = &mut self.reconcile => return Err(AgentError::ThreadEnded("reconcile")),
+                () = self.election.ended() => return Err(AgentError::ThreadEnded("election")),
+            }
+        }
+    }
+
+    /// First the addresses, so that a peer can take them; then everything else.
+    async fn stop(mut self) {
+        tracing::info!("leaving: giving up the addresses");
+        self.leaving.send_replace(true);
+        let left = self.view.wait_for(|view| !view.network.addresses.iter().any(|address| address.ours));
+        if tokio::time::timeout(STOP_LIMIT, left).await.is_err() {
+            tracing::warn!("the addresses have not left within {STOP_LIMIT:?}; removing them");
+            remove_ours(&self.netlink).await;
+        }
+        tokio::time::sleep(LAST_WORDS).await;
+        self.reconcile.abort();
+        self.election.stop();
+        self.server.stop().await;
+        let dataplane = self.dataplane;
+        // Blocks its thread while exchanges come to their end.
+        let _ = tokio::task::spawn_blocking(move || dataplane.shutdown(DRAIN)).await;
+        tracing::info!("stopped");
+    }
+}
+
+/// The last resort of a stop whose loop or election does not answer.
+async fn remove_ours(netlink: &Netlink) {
+    let Ok(network) = netlink.observe().await else { return };
+    for address in network.addresses.iter().filter(|address| address.ours) {
+        let exact = VipAddress { ip: address.ip, prefix_len: address.prefix_len };
+        if let Err(error) = netlink.remove_address(address.link, exact).await {
+            tracing::error!("{error}");
+        }
+    }
+}
+
+/// `addresses` beside the control socket: /run/lbagent/addresses.
+fn address_record(socket: &Path) -> PathBuf {
+    socket.with_file_name("addresses")
+}
+
+/// The objects without what is known about their files, for those who must not be woken by a mere problem.
+fn only_desired(state: &desired::Watcher) -> watch::Receiver<Arc<Desired>> {
+    let mut snapshots = state.snapshots.clone();
+    let (sender, receiver) = watch::channel(snapshots.borrow_and_update().desired.clone());
+    tokio::spawn(async move {
+        while snapshots.changed().await.is_ok() {
+            let desired = snapshots.borrow_and_update().desired.clone();
+            sender.send_if_modified(|old| std::mem::replace(old, desired.clone()) != desired);
+        }
+    });
+    receiver
+}
+
+/// The kernel's pings, for the trackers.
+struct Ping(Pinger);
+
+impl track::PingIo for Ping {
+    async fn ping(&self, target: IpAddr, timeout: Duration) -> Result<Duration, String> {
+        self.0.ping(target, timeout).await.map_err(|error| error.to_string())
+    }
+}
+
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, AgentError> {
+        let listen = |kind| signal(kind).map_err(|error| AgentError::Io("listen for signals", error));
+        Ok(Self {
+            hangup: listen(SignalKind::hangup())?,
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(state_dir: &str) -> Options {
+        Options {
+            state_dir: state_dir.into(),
+            last_good_dir: None,
+            node: None,
+            key_file: "/nonexistent".into(),
+            http: "127.0.0.1:0".parse().unwrap(),
+            socket: "/run/lbagent/lbagent.sock".into(),
+            workers: None,
+        }
+    }
+
+    #[test]
+    fn last_good_objects_lie_beside_the_state_each_node_apart() {
+        let me = Name::new("lb1").unwrap();
+        let dir = |state_dir| last_good_dir(&options(state_dir), &me);
+        assert_eq!(dir("/var/lib/lbagent/state"), Path::new("/var/lib/lbagent/state.last-good/lb1"));
+        assert_eq!(dir("/var/lib/lbagent/state/"), Path::new("/var/lib/lbagent/state.last-good/lb1"));
+        let given = Options { last_good_dir: Some("/x".into()), ..options("/var/lib/lbagent/state") };
+        assert_eq!(last_good_dir(&given, &me), Path::new("/x"));
+    }
+
+    #[test]
+    fn a_host_name_that_is_no_name_says_what_to_do() {
+        let error = node_name(Some("lb 1")).unwrap_err().to_string();
+        assert!(error.contains("\"lb 1\"") && error.contains("--node"), "{error}");
+    }
+}

@@ -1,0 +1,101 @@
+//! Puts together what the parts know into one [`Status`], when somebody asks.
+
+use crate::{
+    dataplane::Dataplane,
+    desired::Snapshot,
+    election::ElectionInput,
+    model::{ElectionView, Eligibility, HealthTable, Name, Problem},
+    reconcile::ReconcileView,
+    status::{Clock, Condition, Inputs, StateInputs, Status, process, server},
+};
+use futures::FutureExt;
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+use tokio::sync::watch;
+
+/// Conditions carry the time of their last change, so somebody has to look even while nobody asks.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Knows where to ask.
+pub(super) struct Reporter {
+    pub(super) me: Name,
+    pub(super) started: Instant,
+    pub(super) dir: PathBuf,
+    pub(super) state: watch::Receiver<Arc<Snapshot>>,
+    pub(super) candidates: watch::Receiver<ElectionInput>,
+    pub(super) election: watch::Receiver<Arc<ElectionView>>,
+    pub(super) election_problems: watch::Receiver<Arc<Vec<Problem>>>,
+    pub(super) health: watch::Receiver<Arc<HealthTable>>,
+    pub(super) view: watch::Receiver<Arc<ReconcileView>>,
+    pub(super) dataplane: Dataplane,
+}
+
+impl Reporter {
+    /// Opens the endpoint; its own troubles are part of what it reports.
+    pub(super) fn serve(self, options: server::Options) -> server::Server {
+        let (own, own_out) = watch::channel(Arc::<Vec<Problem>>::default());
+        let conditions = Mutex::<Vec<Condition>>::default();
+        let report = Arc::new(move || {
+            // A panic of an earlier request leaves only old conditions behind.
+            let mut previous = conditions.lock().unwrap_or_else(PoisonError::into_inner);
+            let status = self.status(&own_out.borrow(), &previous);
+            previous.clone_from(&status.conditions);
+            Arc::new(status)
+        });
+        let looks = report.clone();
+        let server = server::start(options, Arc::new(move || std::future::ready(report()).boxed()));
+        let mut problems = server.problems.clone();
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    changed = problems.changed() => if changed.is_err() { return },
+                    () = tokio::time::sleep(LOOK_EVERY) => {}
+                }
+                own.send_replace(problems.borrow_and_update().clone());
+                looks();
+            }
+        });
+        server
+    }
+
+    fn status(&self, own: &[Problem], previous: &[Condition]) -> Status {
+        let snapshot = self.state.borrow().clone();
+        let view = self.view.borrow().clone();
+        let candidates = &self.candidates.borrow().candidates;
+        let eligibility: BTreeMap<Name, Eligibility> =
+            candidates.iter().map(|candidate| (candidate.vip.clone(), candidate.eligibility.clone())).collect();
+        let election_problems = self.election_problems.borrow().clone();
+        let problems: Vec<Problem> = view.problems.iter().chain(&*election_problems).chain(own).cloned().collect();
+        Status::build(&Inputs {
+            clock: Clock::read(),
+            started: self.started,
+            node: &self.me,
+            state: StateInputs {
+                dir: &self.dir,
+                generation: snapshot.generation,
+                changed_at: snapshot.changed_at,
+                problems: &snapshot.problems,
+            },
+            desired: &snapshot.desired,
+            election: &self.election.borrow(),
+            eligibility: &eligibility,
+            health: &self.health.borrow(),
+            network: &view.network,
+            listeners: &view.listeners,
+            traffic: &self.dataplane.traffic(),
+            reconcile: &view.stats,
+            problems: &problems,
+            process: process::read(),
+            previous,
+        })
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the agent's start, for its uptime")]
+pub(super) fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,106 @@
+//! Which backend of a pool gets the next request or connection.
+//!
+//! A [`Picker`] is built for one version of a pool. It keeps the backends that may get something new – in rotation,
+//! weight above 0, and backups only while there is no other – and asks one algorithm to choose among them. The
+//! algorithms are pure: what they need to know of the outside (the client's address, the load of each backend) is
+//! handed in, and nothing in them is random per process, so both balancers send one client to the same backend where
+//! the algorithm promises that.
+//!
+//! A new algorithm is one file and one line in [`algorithm`].
+
+mod hash;
+mod leastconn;
+mod random;
+mod roundrobin;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use crate::model::{Balance, PoolConfig};
+use std::net::IpAddr;
+
+/// A backend that may be chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Its place in `Pool::backends`.
+    pub index: usize,
+    /// 1–256.
+    pub weight: u32,
+    /// Of its name: the same on every balancer.
+    pub hash: u64,
+}
+
+/// What a choice may depend on.
+pub struct Ask<'a> {
+    /// Who asks.
+    pub client: IpAddr,
+    /// Requests and connections that the backend at this place of `Pool::backends` is busy with.
+    pub load: &'a dyn Fn(usize) -> u32,
+    /// Places in `Pool::backends` that were tried in vain for this request.
+    pub tried: &'a [usize],
+}
+
+impl Ask<'_> {
+    fn allows(&self, member: &Member) -> bool {
+        !self.tried.contains(&member.index)
+    }
+
+    fn load(&self, member: &Member) -> u64 {
+        u64::from((self.load)(member.index))
+    }
+}
+
+/// How one member is chosen out of several.
+trait Algorithm {
+    /// The position in `members` of the choice; `None` if all of them were tried.
+    fn pick(&mut self, members: &[Member], ask: &Ask<'_>) -> Option<usize>;
+}
+
+/// The table of algorithms. `seed` tells the workers of a process apart, so that they do not all begin with the same
+/// backend.
+fn algorithm(balance: Balance, members: &[Member], seed: u64) -> Box<dyn Algorithm> {
+    match balance {
+        Balance::RoundRobin => Box::new(roundrobin::RoundRobin::new(members, seed)),
+        Balance::LeastConn => Box::new(leastconn::LeastConn::new(seed)),
+        Balance::Source => Box::new(source::Source),
+        Balance::Random => Box::new(random::Random::new(members, seed)),
+    }
+}
+
+/// Chooses backends of one version of a pool.
+pub struct Picker {
+    members: Vec<Member>,
+    algorithm: Box<dyn Algorithm>,
+}
+
+impl Picker {
+    /// Of the pool as it is now.
+    pub fn new(config: &PoolConfig, seed: u64) -> Self {
+        let members = members(config);
+        let algorithm = algorithm(config.pool.balance, &members, seed);
+        Self { members, algorithm }
+    }
+
+    /// The place in `Pool::backends` of the choice; `None` if there is nothing (left) to choose from.
+    pub fn pick(&mut self, ask: &Ask<'_>) -> Option<usize> {
+        let position = match self.members.len() {
+            0 => None,
+            1 => ask.allows(&self.members[0]).then_some(0),
+            _ => self.algorithm.pick(&self.members, ask),
+        }?;
+        Some(self.members[position].index)
+    }
+}
+
+/// Those that may get something new: the regular backends, or the backups if there is no regular one.
+fn members(config: &PoolConfig) -> Vec<Member> {
+    let usable = |backup: bool| -> Vec<Member> {
+        let backends = config.pool.backends.iter().enumerate();
+        backends
+            .filter(|(_, b)| b.backup == backup && b.weight > 0 && !config.down.contains(&b.name))
+            .map(|(index, b)| Member { index, weight: b.weight.into(), hash: hash::bytes(b.name.as_bytes()) })
+            .collect()
+    };
+    let regular = usable(false);
+    if regular.is_empty() { usable(true) } else { regular }
+}

@@ -1,0 +1,191 @@
+//! Asks a running agent for its status: a small blocking HTTP client over the unix socket or TCP, bounded in size and
+//! time, so that a hung agent never hangs who asks.
+
+use crate::status::Status;
+use socket2::{Domain, SockAddr, Socket, Type};
+use std::{
+    fmt,
+    io::{self, Read, Write},
+    net::SocketAddr,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+/// For everything: connecting, asking, and the whole answer.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// A status of ten thousand backends has a tenth of this.
+const MOST: u64 = 64 << 20;
+
+/// Where the agent is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// The admin socket, as a rule /run/lbagent/lbagent.sock.
+    Socket(PathBuf),
+    /// The address of `run --http`.
+    Http(SocketAddr),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(path) => write!(f, "{}", path.display()),
+            Self::Http(address) => write!(f, "http://{address}"),
+        }
+    }
+}
+
+/// Why there is no status.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// Nobody is there, or it did not answer in time.
+    #[error("no agent answers at {0}: {1}")]
+    Unreachable(Target, String),
+    /// It answered something else than a status.
+    #[error("what answers at {0} is no lbagent that this release understands: {1}")]
+    Strange(Target, String),
+    /// It answered that it cannot.
+    #[error("the agent at {0} has no status: {1}")]
+    Refused(Target, String),
+}
+
+/// The status, and the JSON that it was read from.
+pub(super) fn fetch(target: &Target) -> Result<(Status, String), FetchError> {
+    let answer = exchange(target).map_err(|error| FetchError::Unreachable(target.clone(), words(&error)))?;
+    let strange = |why: &str| FetchError::Strange(target.clone(), why.to_owned());
+    let text = String::from_utf8(answer).map_err(|_| strange("the answer is not UTF-8"))?;
+    let (head, body) = text.split_once("\r\n\r\n").ok_or_else(|| strange("the answer is not HTTP"))?;
+    match head.split(' ').nth(1) {
+        Some("200") => {}
+        Some(_) if head.starts_with("HTTP/1.") => {
+            let why = body.lines().next().unwrap_or(head).to_owned();
+            return Err(FetchError::Refused(target.clone(), why));
+        }
+        _ => return Err(strange("the answer is not HTTP")),
+    }
+    let status =
+        serde_json::from_str(body).map_err(|error| strange(&format!("its status is not as expected: {error}")))?;
+    Ok((status, body.to_owned()))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the shell that bounds the whole exchange")]
+fn exchange(target: &Target) -> io::Result<Vec<u8>> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut socket = connect(target)?;
+    socket.set_write_timeout(Some(PATIENCE))?;
+    socket.write_all(b"GET /status HTTP/1.0\r\nHost: localhost\r\nAccept: application/json\r\n\r\n")?;
+    let (mut answer, mut chunk) = (Vec::new(), vec![0; 65536]);
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        socket.set_read_timeout(Some(left))?;
+        match socket.read(&mut chunk)? {
+            0 => return Ok(answer),
+            count => answer.extend_from_slice(&chunk[..count]),
+        }
+        if answer.len() as u64 > MOST {
+            return Err(io::Error::other(format!("the answer is longer than {MOST} bytes")));
+        }
+    }
+}
+
+fn connect(target: &Target) -> io::Result<Socket> {
+    let (domain, address) = match target {
+        Target::Socket(path) => (Domain::UNIX, SockAddr::unix(path)?),
+        Target::Http(address) => (Domain::for_address(*address), SockAddr::from(*address)),
+    };
+    let socket = Socket::new(domain, Type::STREAM, None)?;
+    socket.connect_timeout(&address, PATIENCE)?;
+    Ok(socket)
+}
+
+fn words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => format!("no answer within {} s", PATIENCE.as_secs()),
+        io::ErrorKind::NotFound => "there is no such socket; is the agent running?".to_owned(),
+        io::ErrorKind::ConnectionRefused => "connection refused; is the agent running?".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied; ask as root or over --http".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use std::{net::TcpListener, thread::JoinHandle};
+
+    /// Answers one connection with `answer` and gives back what was asked.
+    pub(in crate::cli) fn serve_once(answer: impl Into<Vec<u8>>) -> (Target, JoinHandle<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (target, answer) = (Target::Http(listener.local_addr().unwrap()), answer.into());
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 1024];
+            let count = stream.read(&mut request).unwrap();
+            let _ = stream.write_all(&answer);
+            String::from_utf8_lossy(&request[..count]).into_owned()
+        });
+        (target, server)
+    }
+
+    pub(in crate::cli) fn ok(status: &Status) -> String {
+        format!("HTTP/1.0 200 OK\r\ncontent-type: application/json\r\n\r\n{}", serde_json::to_string(status).unwrap())
+    }
+
+    #[test]
+    fn a_status_is_fetched_as_it_was_sent() {
+        let status = Status { version: "0.1.0".into(), ..Status::default() };
+        let (target, server) = serve_once(ok(&status));
+        let (fetched, body) = fetch(&target).unwrap();
+        assert_eq!(fetched, status);
+        assert_eq!(body, serde_json::to_string(&status).unwrap());
+        assert!(server.join().unwrap().starts_with("GET /status HTTP/1.0\r\nHost: localhost\r\n"));
+    }
+
+    #[tokio::test]
+    async fn the_real_endpoint_answers_on_both_doors() {
+        use crate::status::{fixture::World, server};
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lbagent.sock");
+        let http = Some("127.0.0.1:0".parse().unwrap());
+        let options = server::Options { http, socket: Some(path.clone()), hostname: "lb1".into() };
+        let source = || -> futures::future::BoxFuture<'static, _> {
+            Box::pin(async { std::sync::Arc::new(World::new().backup().status()) })
+        };
+        let mut endpoint = server::start(options, std::sync::Arc::new(source));
+        let bound =
+            tokio::time::timeout(PATIENCE, endpoint.http.wait_for(Option::is_some)).await.unwrap().unwrap().unwrap();
+        let opens = async {
+            while !path.exists() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, opens).await.unwrap();
+        for target in [Target::Http(bound), Target::Socket(path)] {
+            let (status, _) = tokio::task::spawn_blocking(move || fetch(&target)).await.unwrap().unwrap();
+            assert_eq!(status, World::new().backup().status());
+        }
+    }
+
+    #[test]
+    fn strangers_and_refusals_are_told_apart() {
+        let told = |answer: &[u8]| fetch(&serve_once(answer).0).unwrap_err();
+        assert!(matches!(told(b"SSH-2.0\r\n"), FetchError::Strange(..)));
+        assert!(matches!(told(b"\xff\xfe\r\n\r\n"), FetchError::Strange(..)));
+        assert!(matches!(told(b"HTTP/1.1 200 OK\r\n\r\n<html>"), FetchError::Strange(..)));
+        assert!(matches!(told(b""), FetchError::Strange(..)));
+        let refused = told(b"HTTP/1.1 503 Service Unavailable\r\n\r\nstuck\nmore").to_string();
+        assert!(refused.ends_with("has no status: stuck"), "{refused}");
+    }
+
+    #[test]
+    fn who_is_not_there_is_told_with_what_was_tried() {
+        let error = fetch(&Target::Socket("/nonexistent/lbagent.sock".into())).unwrap_err().to_string();
+        let expected = "no agent answers at /nonexistent/lbagent.sock: there is no such socket; is the agent running?";
+        assert_eq!(error, expected);
+        let error = fetch(&Target::Http("127.0.0.1:1".parse().unwrap())).unwrap_err().to_string();
+        let expected = "no agent answers at http://127.0.0.1:1: connection refused; is the agent running?";
+        assert_eq!(error, expected);
+    }
+}

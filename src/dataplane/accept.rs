@@ -1,0 +1,97 @@
+//! Takes connections out of one listening socket's queue.
+
+use super::{
+    config::Listening,
+    http,
+    quiet::Exchanging,
+    tcp,
+    worker::{Worker, Working},
+};
+use crate::model::Protocol;
+use std::{io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::oneshot,
+};
+
+/// After an accept that failed for want of descriptors or memory: the connection stays in the queue, and trying again
+/// at once would only spin.
+const BACK_OFF: Duration = Duration::from_millis(50);
+
+/// Until the other end of `closed` is dropped; then the queue is emptied and the socket closed.
+pub(super) async fn run(
+    listener: TcpListener,
+    listening: Arc<Listening>,
+    worker: Rc<Worker>,
+    mut closed: oneshot::Receiver<()>,
+) {
+    loop {
+        let accept = async {
+            worker.room().await;
+            listener.accept().await
+        };
+        tokio::select! {
+            _ = &mut closed => break,
+            accepted = accept => match accepted {
+                Ok((stream, client)) => start(stream, client, &listening, &worker),
+                Err(error) if is_the_clients_doing(&error) => {}
+                Err(error) => {
+                    worker.shared.accept_failures.add(1);
+                    tracing::debug!(address = %listening.address, %error, "cannot accept");
+                    tokio::time::sleep(BACK_OFF).await;
+                }
+            },
+        }
+    }
+    empty(listener, &listening, &worker);
+}
+
+/// Starts what is still in the queue. Asks the kernel itself: the runtime may not have heard of it yet.
+fn empty(listener: TcpListener, listening: &Arc<Listening>, worker: &Rc<Worker>) {
+    let Ok(listener) = listener.into_std() else { return };
+    while worker.has_room() {
+        match listener.accept() {
+            Ok((stream, client)) => {
+                if let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
+                    start(stream, client, listening, worker);
+                }
+            }
+            Err(error) if is_the_clients_doing(&error) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+fn start(stream: TcpStream, client: SocketAddr, listening: &Arc<Listening>, worker: &Rc<Worker>) {
+    let service = listening.service.load();
+    let accepted = Accepted {
+        stream,
+        client,
+        listening: listening.clone(),
+        exchanging: Exchanging::begun(service.in_flight.clone(), worker.index),
+        working: worker.working(),
+        worker: worker.clone(),
+    };
+    match service.protocol {
+        Protocol::Http => drop(tokio::task::spawn_local(http::serve(accepted))),
+        Protocol::Tcp => drop(tokio::task::spawn_local(tcp::serve(accepted))),
+    }
+}
+
+/// A connection that was accepted, and where.
+pub(super) struct Accepted<S> {
+    pub(super) stream: S,
+    pub(super) client: SocketAddr,
+    pub(super) listening: Arc<Listening>,
+    pub(super) exchanging: Exchanging,
+    pub(super) working: Working,
+    pub(super) worker: Rc<Worker>,
+}
+
+/// The connection went away while it waited.
+fn is_the_clients_doing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
+}

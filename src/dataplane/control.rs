@@ -1,0 +1,181 @@
+//! The control thread's side: turns a wanted configuration into pools, services and sockets, and tells the workers.
+
+use super::{
+    config::{Listening, Pool, PoolVersion, Service},
+    http::route::Routes,
+    listen::{self, ListenError},
+    quiet::InFlight,
+    traffic::{BackendTraffic, ListenerTraffic, Sharded},
+    worker::{Command, WorkerHandle},
+};
+use crate::model::{ListenerConfig, Name, ProxyConfig};
+use arc_swap::ArcSwap;
+use std::{
+    collections::BTreeMap,
+    io,
+    net::SocketAddr,
+    sync::{Arc, Weak},
+};
+
+/// What was applied, and what came of it.
+#[derive(Default)]
+pub(super) struct Control {
+    config: Arc<ProxyConfig>,
+    pools: BTreeMap<Name, Arc<Pool>>,
+    pools_made: u64,
+    listeners: BTreeMap<SocketAddr, Arc<Listening>>,
+    /// Closed here, but workers may still be taking the last connections out of their queues.
+    closing: BTreeMap<SocketAddr, Weak<Listening>>,
+    vips: BTreeMap<Name, Arc<InFlight>>,
+    stopped: bool,
+}
+
+pub(super) type Outcome = BTreeMap<SocketAddr, Result<(), ListenError>>;
+
+impl Control {
+    /// Pools first, so that every service finds those that it names; then services and sockets; what is not wanted
+    /// any more goes last.
+    pub(super) fn apply(&mut self, config: &Arc<ProxyConfig>, workers: &[WorkerHandle]) -> Outcome {
+        self.change_pools(config, workers.len());
+        let unwanted: Vec<_> = self.listeners.keys().filter(|a| !config.listeners.contains_key(*a)).copied().collect();
+        for address in unwanted {
+            self.close(address, workers);
+        }
+        self.closing.retain(|_, listening| listening.strong_count() > 0);
+        let outcome =
+            config.listeners.iter().map(|(address, wanted)| (*address, self.listener(*address, wanted, workers)));
+        let outcome = outcome.collect();
+        self.pools.retain(|name, _| config.pools.contains_key(name));
+        self.vips.retain(|name, _| config.listeners.values().any(|l| l.vip == *name));
+        let present: Vec<u64> = self.pools.values().map(|p| p.id).collect();
+        for worker in workers {
+            worker.send(Command::Refresh(present.clone()));
+        }
+        self.config = config.clone();
+        outcome
+    }
+
+    /// Closes every listener.
+    pub(super) fn stop(&mut self) {
+        self.stopped = true;
+        for listening in std::mem::take(&mut self.listeners).into_values() {
+            listening.close();
+        }
+    }
+
+    /// The exchanges of a VIP; `None` if nothing listens there.
+    pub(super) fn in_flight(&self, vip: &Name) -> Option<Arc<InFlight>> {
+        self.vips.get(vip).cloned()
+    }
+
+    pub(super) fn listener_traffic(&self) -> Vec<ListenerTraffic> {
+        let listeners = self.listeners.iter().map(|(address, listening)| {
+            let service = listening.service.load();
+            ListenerTraffic { vip: service.vip.clone(), address: *address, totals: service.counters.totals() }
+        });
+        listeners.collect()
+    }
+
+    pub(super) fn backend_traffic(&self) -> Vec<BackendTraffic> {
+        let versions = self.pools.iter().map(|(name, pool)| (name, pool.current.load()));
+        let backends = versions.flat_map(|(name, version)| {
+            let counted = version.config.pool.backends.iter().zip(&version.counters);
+            let traffic = counted.map(|(backend, counters)| BackendTraffic {
+                pool: name.clone(),
+                backend: backend.name.clone(),
+                totals: counters.totals(),
+            });
+            traffic.collect::<Vec<_>>()
+        });
+        backends.collect()
+    }
+
+    fn change_pools(&mut self, config: &ProxyConfig, workers: usize) {
+        for (name, wanted) in &config.pools {
+            let Some(pool) = self.pools.get(name) else {
+                self.pools_made += 1;
+                let version = PoolVersion::new(wanted, None, workers);
+                let pool = Pool { id: self.pools_made, current: ArcSwap::from_pointee(version) };
+                self.pools.insert(name.clone(), Arc::new(pool));
+                continue;
+            };
+            let before = pool.current.load();
+            if before.config != *wanted {
+                pool.current.store(Arc::new(PoolVersion::new(wanted, Some(&before), workers)));
+            }
+        }
+    }
+
+    fn listener(
+        &mut self,
+        address: SocketAddr,
+        wanted: &ListenerConfig,
+        workers: &[WorkerHandle],
+    ) -> Result<(), ListenError> {
+        if self.stopped {
+            return Err(ListenError::Stopped(address));
+        }
+        let unchanged = self.config.listeners.get(&address) == Some(wanted) && self.same_pools(wanted);
+        match self.listeners.get(&address).cloned() {
+            Some(_) if unchanged => Ok(()),
+            Some(listening) => {
+                let service = self.service(wanted, Some(&listening.service.load()), workers.len());
+                listening.service.store(Arc::new(service));
+                Ok(())
+            }
+            None => {
+                let service = self.service(wanted, None, workers.len());
+                self.open(Arc::new(Listening::new(address, service)), workers)
+            }
+        }
+    }
+
+    /// A pool that was removed and has come back is another one.
+    fn same_pools(&self, wanted: &ListenerConfig) -> bool {
+        let routed = wanted.listener.routes.iter().filter_map(|route| match &route.action {
+            crate::model::RouteAction::Pool(name) => Some(name),
+            crate::model::RouteAction::Redirect(_) => None,
+        });
+        wanted.listener.pool.iter().chain(routed).all(|name| self.config.pools.contains_key(name))
+    }
+
+    fn service(&mut self, wanted: &ListenerConfig, before: Option<&Service>, workers: usize) -> Service {
+        let same_owner = before.filter(|b| b.vip == wanted.vip);
+        let in_flight = self.vips.entry(wanted.vip.clone()).or_insert_with(|| Arc::new(InFlight::new(workers)));
+        Service {
+            vip: wanted.vip.clone(),
+            in_flight: in_flight.clone(),
+            counters: same_owner.map_or_else(|| Arc::new(Sharded::new(workers)), |b| b.counters.clone()),
+            protocol: wanted.listener.protocol,
+            timeouts: wanted.listener.timeouts,
+            routes: Routes::new(&wanted.listener, &self.pools),
+        }
+    }
+
+    fn open(&mut self, listening: Arc<Listening>, workers: &[WorkerHandle]) -> Result<(), ListenError> {
+        let address = listening.address;
+        let ours = self.closing.contains_key(&address);
+        let sockets = listen::open(address, workers.len(), ours)?;
+        // Registered here with each worker's runtime, so that a failure is known before any of them is used.
+        let registered = workers.iter().zip(sockets).map(|(worker, socket)| {
+            let _inside = worker.runtime.enter();
+            tokio::net::TcpListener::from_std(socket)
+        });
+        let registered: Vec<_> =
+            registered.collect::<io::Result<_>>().map_err(|source| ListenError::Failed { address, source })?;
+        for (worker, socket) in workers.iter().zip(registered) {
+            worker.send(Command::Open(listening.clone(), socket));
+        }
+        self.listeners.insert(address, listening);
+        Ok(())
+    }
+
+    fn close(&mut self, address: SocketAddr, workers: &[WorkerHandle]) {
+        let Some(listening) = self.listeners.remove(&address) else { return };
+        listening.close();
+        for worker in workers {
+            worker.send(Command::Close(address));
+        }
+        self.closing.insert(address, Arc::downgrade(&listening));
+    }
+}

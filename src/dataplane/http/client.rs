@@ -1,0 +1,296 @@
+//! A client's connection between exchanges: waiting for a request, deciding what becomes of it, answering it here.
+
+use super::{
+    engine::{Asked, Forwarding, MAX_HEAD, Request, RequestEvent, Requests, Version, split_host},
+    forward::{Job, Next},
+    page::Page,
+    route::{Target, location},
+};
+use crate::{
+    dataplane::{
+        accept::Accepted,
+        config::{Listening, Service},
+        io::{Alarm, Output, Transport, poll_read_with},
+        quiet::Exchanging,
+        tcp::{Counted, YOUTH},
+        worker::{OpenConnection, Worker, Working},
+    },
+    model::ListenerTimeouts,
+};
+use std::{
+    future::poll_fn,
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// After the last response on a connection: so long and so much is still read, lest the kernel answer what the client
+/// is sending with a reset that destroys the response on its way.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 4 * 1024 * 1024;
+
+/// One client's connection.
+pub(super) struct Client<S> {
+    pub(super) stream: S,
+    pub(super) address: SocketAddr,
+    pub(super) listening: Arc<Listening>,
+    pub(super) worker: Rc<Worker>,
+    pub(super) counted: Counted,
+    /// Read from the client, and not yet understood.
+    pub(super) input: Vec<u8>,
+    pub(super) output: Output,
+    pub(super) requests: Requests,
+    pub(super) alarm: Alarm,
+    /// Of the last request; the first one's are those at the accept.
+    pub(super) timeouts: ListenerTimeouts,
+    exchanging: Exchanging,
+    working: Option<Working>,
+    used: bool,
+    _open: OpenConnection,
+}
+
+/// What a client wants next.
+pub(super) enum Step {
+    /// To be answered here.
+    Answer { page: Page, head_only: bool, keep_alive: Option<Version> },
+    /// To be forwarded.
+    Forward(Box<Job>),
+    /// Nothing: it has left, or was idle for too long.
+    Over,
+}
+
+impl<S: Transport> Client<S> {
+    pub(super) fn new(accepted: Accepted<S>) -> Self {
+        let Accepted { stream, client, listening, exchanging, working, worker } = accepted;
+        let timeouts = listening.service.load().timeouts;
+        Self {
+            stream,
+            address: client,
+            counted: Counted::new(&listening, worker.index),
+            input: Vec::new(),
+            output: Output::default(),
+            requests: Requests::default(),
+            alarm: Alarm::new(Instant::now() + YOUTH.min(timeouts.request)),
+            timeouts,
+            exchanging,
+            working: Some(working),
+            used: false,
+            _open: worker.connection(),
+            listening,
+            worker,
+        }
+    }
+
+    /// Waits for a whole head and decides.
+    pub(super) async fn next_request(&mut self) -> Step {
+        let begin = Instant::now();
+        let mut head_began = (!self.input.is_empty()).then_some(begin);
+        loop {
+            if let Some(step) = self.step() {
+                return step;
+            }
+            if head_began.is_none() && !self.input.is_empty() {
+                head_began = Some(Instant::now());
+            }
+            let deadline = match head_began {
+                Some(began) => began + self.timeouts.request,
+                None if !self.used => begin + self.timeouts.request,
+                None => begin + self.timeouts.idle,
+            };
+            match poll_fn(|cx| self.poll_more(cx, begin + YOUTH, deadline)).await {
+                Ok(0) => return Step::Over,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::TimedOut && head_began.is_some() => {
+                    self.begin_exchange();
+                    self.counted.shard().refused.add(1);
+                    return refuse(408, "The request took too long to arrive.");
+                }
+                Err(_) => return Step::Over,
+            }
+        }
+    }
+
+    /// Sends a page. `keep_alive` is the version of a client that may go on.
+    pub(super) async fn answer(&mut self, page: &Page, head_only: bool, keep_alive: Option<Version>) -> Next {
+        self.counted.shard().responded(page.status);
+        let keep_alive = keep_alive.filter(|_| !self.listening.is_closed() && !self.worker.wants_rid());
+        let connection = match keep_alive {
+            None => Some("close"),
+            Some(Version::Http10) => Some("keep-alive"),
+            Some(Version::Http11) => None,
+        };
+        page.write(head_only, connection, self.output.buffer());
+        let flushed = self.flush().await;
+        self.count_output();
+        if flushed.is_err() {
+            return Next::Drop;
+        }
+        if keep_alive.is_some() { Next::KeepAlive } else { Next::Close }
+    }
+
+    /// Reads on for a moment after the last byte was sent, then closes.
+    pub(super) async fn linger(mut self) {
+        let deadline = Instant::now() + LINGER;
+        let mut left = LINGER_BYTES;
+        poll_fn(|cx| {
+            if ready!(Pin::new(&mut self.stream).poll_shutdown(cx)).is_err() {
+                return Poll::Ready(());
+            }
+            loop {
+                match poll_read_with(cx, &mut self.stream, |_, data| data.len()) {
+                    Poll::Ready(Ok(n)) if n > 0 && n < left => left -= n,
+                    Poll::Ready(_) => return Poll::Ready(()),
+                    Poll::Pending => return self.alarm.poll(cx, deadline),
+                }
+            }
+        })
+        .await;
+    }
+
+    pub(super) fn begin_exchange(&mut self) {
+        self.exchanging.begin(&self.listening.service.load().in_flight);
+        if self.working.is_none() {
+            self.working = Some(self.worker.working());
+        }
+    }
+
+    pub(super) fn end_exchange(&mut self) {
+        self.exchanging.end();
+        self.working = None;
+    }
+
+    fn count_output(&mut self) {
+        self.counted.shard().bytes_out.add(std::mem::take(&mut self.output.total));
+    }
+
+    /// Writes what is held, unless the client takes nothing for too long.
+    async fn flush(&mut self) -> io::Result<()> {
+        let deadline = Instant::now() + self.timeouts.idle;
+        poll_fn(|cx| {
+            if let Poll::Ready(done) = self.output.poll_flush(cx, &mut self.stream) {
+                return Poll::Ready(done);
+            }
+            ready!(self.alarm.poll(cx, deadline));
+            Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        })
+        .await
+    }
+
+    /// Takes a request out of the input. `None`: not enough there.
+    fn step(&mut self) -> Option<Step> {
+        let event = self.requests.next(&self.input);
+        let mut bodiless = false;
+        let (taken, step) = match event {
+            Ok((taken, RequestEvent::Head(request))) => {
+                let service = self.listening.service.load();
+                self.timeouts = service.timeouts;
+                self.used = true;
+                bodiless = request.is_bodiless();
+                let place = Place { client: self.address, listening: &self.listening, worker: &self.worker };
+                (taken, Some(place.decide(&request, &service)))
+            }
+            Ok((taken, _)) => (taken, None),
+            Err(refusal) => {
+                self.counted.shard().refused.add(1);
+                (self.input.len(), Some(refuse(refusal.status, refusal.reason)))
+            }
+        };
+        if step.is_some() {
+            self.counted.shard().requests.add(1);
+            self.begin_exchange();
+        }
+        if bodiless {
+            // Its end is known with its head: what follows is the next request.
+            let end = self.requests.next(&[]);
+            debug_assert!(matches!(end, Ok((0, RequestEvent::End))));
+        }
+        if taken == self.input.len() {
+            self.input = Vec::new();
+        } else {
+            self.input.drain(..taken);
+        }
+        step
+    }
+
+    /// Reads more input: how much, or 0 at the end of the stream. A connection that has not been used counts as an
+    /// exchange while it is young.
+    fn poll_more(&mut self, cx: &mut Context<'_>, grown_up: Instant, deadline: Instant) -> Poll<io::Result<usize>> {
+        let input = &mut self.input;
+        let read = poll_read_with(cx, &mut self.stream, |_, data| {
+            input.extend_from_slice(data);
+            data.len()
+        });
+        if let Poll::Ready(read) = read {
+            self.counted.shard().bytes_in.add(*read.as_ref().unwrap_or(&0) as u64);
+            return Poll::Ready(read);
+        }
+        if !self.used && self.working.is_some() && grown_up < deadline {
+            ready!(self.alarm.poll(cx, grown_up).map(Ok::<_, io::Error>))?;
+            self.end_exchange();
+        }
+        ready!(self.alarm.poll(cx, deadline));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+fn refuse(status: u16, reason: &'static str) -> Step {
+    Step::Answer { page: Page::new(status, reason), head_only: false, keep_alive: None }
+}
+
+/// Where a request came in.
+struct Place<'a> {
+    client: SocketAddr,
+    listening: &'a Listening,
+    worker: &'a Worker,
+}
+
+impl Place<'_> {
+    fn decide(&self, request: &Request<'_>, service: &Service) -> Step {
+        // What is answered here leaves a body unread, and then nobody knows where the next request begins.
+        let keep_alive = (request.persistent && request.is_bodiless()).then_some(request.version);
+        let answer = |page| Step::Answer { page, head_only: request.method == "HEAD", keep_alive };
+        if request.ends_here() {
+            return answer(match request.method {
+                "OPTIONS" => Page::new(200, "This is the proxy."),
+                _ => Page::new(501, "The proxy does not answer TRACE."),
+            });
+        }
+        let host = request.host.map(|host| split_host(host).0);
+        match service.routes.find(host, request.path()) {
+            None => answer(Page::new(404, "There is nothing here.")),
+            Some(Target::NoPool) => answer(Page::new(503, "No server is configured for this.")),
+            Some(Target::Redirect(redirect)) => {
+                let local = self.listening.address.to_string();
+                let location = location(redirect, "http", request.host.unwrap_or(&local), &request.target);
+                answer(Page::redirect(redirect.status, location))
+            }
+            Some(Target::Pool(pool)) => {
+                let forwarding = Forwarding { client: self.client.ip(), local: self.listening.address, scheme: "http" };
+                let view = self.worker.pool(pool).view();
+                let cookie = view.cookie_name().and_then(|name| request.cookie(name));
+                let preferred = cookie.and_then(|name| view.named(name));
+                Step::Forward(Box::new(Job {
+                    head: forwarded_head(request, &forwarding),
+                    asked: Asked { head_only: request.method == "HEAD", upgrade: request.upgrade },
+                    version: request.version,
+                    keep_alive: request.persistent,
+                    framing: request.framing,
+                    repeatable: request.is_idempotent() && request.is_bodiless(),
+                    preferred,
+                    view,
+                }))
+            }
+        }
+    }
+}
+
+fn forwarded_head(request: &Request<'_>, forwarding: &Forwarding) -> Vec<u8> {
+    let mut head = Vec::with_capacity(1024.min(MAX_HEAD));
+    request.write_forward(forwarding, &mut head);
+    head
+}

@@ -1,0 +1,182 @@
+//! What heads of requests and responses have in common: where they end, their limits, and the fields that belong to
+//! one connection only.
+
+use super::{Refusal, bad_request};
+
+/// A field line as it was received: name, and value without the white space around it.
+pub(super) type Field<'a> = httparse::Header<'a>;
+
+/// Start line and fields, in bytes; more is 431.
+pub const MAX_HEAD: usize = 32 * 1024;
+/// Field lines; more is 431.
+pub const MAX_FIELDS: usize = 100;
+/// The first line, in bytes; more is 414.
+pub const MAX_START_LINE: usize = 16 * 1024;
+
+/// The version of a received message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// HTTP/1.0
+    Http10,
+    /// HTTP/1.1
+    Http11,
+}
+
+impl Version {
+    /// httparse knows 0 and 1 and refuses all others.
+    pub(super) fn from_minor(minor: Option<u8>) -> Self {
+        if minor == Some(0) { Self::Http10 } else { Self::Http11 }
+    }
+
+    /// As `Via` wants it.
+    pub(super) fn number(self) -> &'static str {
+        match self {
+            Self::Http10 => "1.0",
+            Self::Http11 => "1.1",
+        }
+    }
+}
+
+/// Finds the end of a head in a growing buffer and looks at each byte once.
+///
+/// Strict where RFC 9112 section 2.2 lets a recipient choose: a line ends with CR LF. A lone LF is refused as soon as
+/// it is seen (a lone CR is left to httparse, which refuses it too).
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct HeadEnd {
+    scanned: usize,
+    line_start: usize,
+}
+
+impl HeadEnd {
+    /// `input` begins with the head, and holds all that an earlier call saw. `None`: it has not ended yet.
+    pub(super) fn find(&mut self, input: &[u8]) -> Result<Option<usize>, Refusal> {
+        while let Some(offset) = input[self.scanned..].iter().position(|b| *b == b'\n') {
+            let lf = self.scanned + offset;
+            self.within_limits(lf + 1)?;
+            if lf == 0 || input[lf - 1] != b'\r' {
+                return Err(bad_request("a line of the head ends without CR"));
+            }
+            let empty = lf - 1 == self.line_start;
+            self.scanned = lf + 1;
+            self.line_start = lf + 1;
+            if empty {
+                return Ok(Some(lf + 1));
+            }
+        }
+        self.scanned = input.len();
+        self.within_limits(input.len())?;
+        Ok(None)
+    }
+
+    fn within_limits(&self, seen: usize) -> Result<(), Refusal> {
+        if self.line_start == 0 && seen > MAX_START_LINE {
+            return Err(Refusal { status: 414, reason: "the request line is too long" });
+        }
+        if seen > MAX_HEAD {
+            return Err(Refusal { status: 431, reason: "the header fields are too long" });
+        }
+        Ok(())
+    }
+}
+
+/// What the `Connection` fields of a message say (RFC 9110 section 7.6.1).
+#[derive(Debug, Default)]
+pub(super) struct Connection<'a> {
+    pub(super) close: bool,
+    pub(super) keep_alive: bool,
+    pub(super) upgrade: bool,
+    /// Names of fields that are meant for this connection only.
+    nominated: Vec<&'a [u8]>,
+}
+
+impl<'a> Connection<'a> {
+    pub(super) fn of(fields: &[Field<'a>]) -> Self {
+        let mut this = Self::default();
+        for option in values(fields, "connection").flat_map(list) {
+            match option {
+                o if o.eq_ignore_ascii_case(b"close") => this.close = true,
+                o if o.eq_ignore_ascii_case(b"keep-alive") => this.keep_alive = true,
+                o if o.eq_ignore_ascii_case(b"upgrade") => this.upgrade = true,
+                other => this.nominated.push(other),
+            }
+        }
+        this
+    }
+
+    /// Whether a field of this name ends at this hop.
+    pub(super) fn holds_back(&self, name: &str) -> bool {
+        // Trailers are not passed on, so neither is their announcement.
+        const ALWAYS: [&str; 7] =
+            ["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
+        ALWAYS.iter().any(|n| name.eq_ignore_ascii_case(n))
+            || self.nominated.iter().any(|n| name.as_bytes().eq_ignore_ascii_case(n))
+    }
+
+    /// Whether the sender would use the connection again.
+    pub(super) fn persistent(&self, version: Version) -> bool {
+        match version {
+            Version::Http11 => !self.close,
+            Version::Http10 => self.keep_alive && !self.close,
+        }
+    }
+}
+
+/// Values of all field lines of this name, in order.
+pub(super) fn values<'f, 'a>(fields: &'f [Field<'a>], name: &'f str) -> impl Iterator<Item = &'a [u8]> + 'f {
+    fields.iter().filter(move |f| f.name.eq_ignore_ascii_case(name)).map(|f| f.value.trim_ascii())
+}
+
+/// Members of a comma-separated list; empty ones do not count (RFC 9110 section 5.6.1.2).
+pub(super) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|b| *b == b',').map(<[u8]>::trim_ascii).filter(|m| !m.is_empty())
+}
+
+/// Digits and nothing else, within 64 bits.
+pub(super) fn number(value: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(value).ok()?;
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    digits.parse().ok()
+}
+
+/// Whether `Transfer-Encoding` is there, and is `chunked` and nothing else.
+pub(super) enum Coding {
+    Absent,
+    Chunked,
+    /// One that this program does not know.
+    Unknown,
+    /// Chunked twice or not last, or an empty list: the end of the body cannot be told.
+    Faulty,
+}
+
+impl Coding {
+    pub(super) fn of(fields: &[Field<'_>]) -> Self {
+        let mut lines = values(fields, "transfer-encoding").peekable();
+        if lines.peek().is_none() {
+            return Self::Absent;
+        }
+        let codings: Vec<&[u8]> = lines.flat_map(list).collect();
+        let chunked = codings.iter().filter(|c| c.eq_ignore_ascii_case(b"chunked")).count();
+        match (codings.as_slice(), chunked) {
+            ([_], 1) => Self::Chunked,
+            ([], _) | (_, 1..) => Self::Faulty,
+            (_, 0) => Self::Unknown,
+        }
+    }
+}
+
+/// `name: value` and the end of the line.
+pub(super) fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The name under which this program appears in `Via`.
+pub(super) fn write_via(out: &mut Vec<u8>, received: Version) {
+    out.extend_from_slice(b"Via: ");
+    out.extend_from_slice(received.number().as_bytes());
+    out.extend_from_slice(b" lbagent\r\n");
+}

@@ -1,0 +1,276 @@
+//! One request head: judged, and written anew for a backend.
+
+use super::{
+    Framing, MAX_FIELDS, Refusal, Version, bad_request,
+    head::{Coding, Connection, Field, list, number, values, write_field, write_via},
+};
+use std::{
+    borrow::Cow,
+    io::Write,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+};
+
+/// A request that may be forwarded. It borrows the bytes it was read from.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// As sent: methods are case-sensitive.
+    pub method: &'a str,
+    /// In origin-form (`/path?query`), or `*`.
+    pub target: Cow<'a, str>,
+    /// Of the client's message; what is forwarded is always HTTP/1.1.
+    pub version: Version,
+    /// Authority of the target URI, with the port if it has one; only an HTTP/1.0 request may lack it.
+    pub host: Option<&'a str>,
+    /// Of the body: `None`, `Length` or `Chunked`.
+    pub framing: Framing,
+    /// The client would like to use its connection again.
+    pub persistent: bool,
+    /// The client asks for another protocol, and that is passed on.
+    pub upgrade: bool,
+    fields: Vec<Field<'a>>,
+    connection: Connection<'a>,
+}
+
+/// What a forwarded request says of its way here.
+#[derive(Debug, Clone, Copy)]
+pub struct Forwarding {
+    /// Who sent it.
+    pub client: IpAddr,
+    /// Where it came in; stands in for the host that an HTTP/1.0 request may lack.
+    pub local: SocketAddr,
+    /// `http`, or `https` where TLS ends here.
+    pub scheme: &'static str,
+}
+
+impl<'a> Request<'a> {
+    /// From a whole head, its empty line included.
+    pub(super) fn parse(head: &'a [u8]) -> Result<Self, Refusal> {
+        let mut lines = [httparse::EMPTY_HEADER; MAX_FIELDS];
+        let mut parsed = httparse::Request::new(&mut lines);
+        let end = parsed.parse(head).map_err(refusal)?;
+        let (Some(method), Some(target), false) = (parsed.method, parsed.path, end.is_partial()) else {
+            return Err(bad_request("the head is malformed"));
+        };
+        let version = Version::from_minor(parsed.version);
+        let fields = parsed.headers.to_vec();
+        let (authority, target) = split_target(method, target)?;
+        let host = host(version, authority, &fields)?;
+        let framing = framing(version, &fields)?;
+        let connection = Connection::of(&fields);
+        expectation(version, &fields)?;
+        let upgrade = version == Version::Http11
+            && connection.upgrade
+            && matches!(framing, Framing::None | Framing::Length(0))
+            && offers_upgrade(&fields);
+        let persistent = connection.persistent(version);
+        Ok(Self { method, target, version, host, framing, persistent, upgrade, fields, connection })
+    }
+
+    /// Of the target, without its query, before any decoding.
+    pub fn path(&self) -> &str {
+        self.target.split_once('?').map_or(&self.target, |(path, _)| path)
+    }
+
+    /// Doing it twice is meant to be like doing it once (RFC 9110 section 9.2.2).
+    pub fn is_idempotent(&self) -> bool {
+        matches!(self.method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE" | "TRACE")
+    }
+
+    /// There is no body, or an empty one of known length.
+    pub fn is_bodiless(&self) -> bool {
+        matches!(self.framing, Framing::None | Framing::Length(0))
+    }
+
+    /// Value of the first cookie of this name.
+    pub fn cookie(&self, name: &str) -> Option<&'a [u8]> {
+        let pairs = values(&self.fields, "cookie").flat_map(|v| v.split(|b| *b == b';')).map(<[u8]>::trim_ascii);
+        pairs.filter_map(|p| p.strip_prefix(name.as_bytes())?.strip_prefix(b"=")).next()
+    }
+
+    /// `Max-Forwards` forbids to pass this OPTIONS or TRACE on (RFC 9110 section 7.6.2).
+    pub fn ends_here(&self) -> bool {
+        self.max_forwards() == Some(0)
+    }
+
+    /// The head as a backend gets it: one spelling of the target, the host and the length of the body, without what
+    /// belongs to the client's connection, with what tells where the request came from.
+    pub fn write_forward(&self, forwarding: &Forwarding, out: &mut Vec<u8>) {
+        for part in [self.method, " ", &self.target, " HTTP/1.1\r\nHost: "] {
+            out.extend_from_slice(part.as_bytes());
+        }
+        match self.host {
+            Some(host) => out.extend_from_slice(host.as_bytes()),
+            // Writing to a Vec cannot fail.
+            None => drop(write!(out, "{}", forwarding.local)),
+        }
+        out.extend_from_slice(b"\r\n");
+        for field in self.fields.iter().filter(|f| self.passes(f.name)) {
+            write_field(out, field.name, field.value.trim_ascii());
+        }
+        self.write_own_fields(forwarding, out);
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn write_own_fields(&self, forwarding: &Forwarding, out: &mut Vec<u8>) {
+        match self.framing {
+            Framing::Length(length) => drop(write!(out, "Content-Length: {length}\r\n")),
+            Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+            Framing::None | Framing::UntilClose => {}
+        }
+        if let Some(hops) = self.max_forwards() {
+            drop(write!(out, "Max-Forwards: {}\r\n", hops.saturating_sub(1)));
+        }
+        out.extend_from_slice(b"X-Forwarded-For: ");
+        if !self.connection.holds_back("x-forwarded-for") {
+            for earlier in values(&self.fields, "x-forwarded-for").filter(|v| !v.is_empty()) {
+                out.extend_from_slice(earlier);
+                out.extend_from_slice(b", ");
+            }
+        }
+        drop(write!(out, "{}\r\nX-Forwarded-Proto: {}\r\n", forwarding.client.to_canonical(), forwarding.scheme));
+        if let Some(host) = self.host {
+            write_field(out, "X-Forwarded-Host", host.as_bytes());
+        }
+        write_via(out, self.version);
+        if self.upgrade {
+            out.extend_from_slice(b"Connection: upgrade\r\n");
+            for protocol in values(&self.fields, "upgrade") {
+                write_field(out, "Upgrade", protocol);
+            }
+        }
+    }
+
+    /// Whether a field is forwarded as it is. Those that are written anew are not, and neither are their doubles with
+    /// `_` for `-`, which CGI-like backends cannot tell from them.
+    fn passes(&self, name: &str) -> bool {
+        const OWN: [&str; 6] =
+            ["host", "content-length", "transfer-encoding", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"];
+        let same = |own: &&str| {
+            own.len() == name.len()
+                && own.bytes().zip(name.bytes()).all(|(o, n)| {
+                    let n = if n == b'_' { b'-' } else { n.to_ascii_lowercase() };
+                    o == n
+                })
+        };
+        let old_expectation = self.version == Version::Http10 && name.eq_ignore_ascii_case("expect");
+        let counted = name.eq_ignore_ascii_case("max-forwards") && self.max_forwards().is_some();
+        !OWN.iter().any(same) && !old_expectation && !counted && !self.connection.holds_back(name)
+    }
+
+    fn max_forwards(&self) -> Option<u64> {
+        let counts = matches!(self.method, "OPTIONS" | "TRACE");
+        counts.then(|| values(&self.fields, "max-forwards").find_map(number)).flatten()
+    }
+}
+
+/// Splits `host[:port]`; an IPv6 address keeps its brackets.
+pub fn split_host(authority: &str) -> (&str, Option<&str>) {
+    let after_brackets = authority.rfind(']').map_or(0, |end| end + 1);
+    match authority[after_brackets..].split_once(':') {
+        Some((rest, port)) => (&authority[..after_brackets + rest.len()], Some(port)),
+        None => (authority, None),
+    }
+}
+
+fn refusal(error: httparse::Error) -> Refusal {
+    match error {
+        httparse::Error::TooManyHeaders => Refusal { status: 431, reason: "there are too many header fields" },
+        httparse::Error::HeaderName => bad_request("the name of a field is malformed"),
+        httparse::Error::HeaderValue => bad_request("the value of a field is malformed"),
+        httparse::Error::Version => bad_request("the version is neither HTTP/1.0 nor HTTP/1.1"),
+        httparse::Error::NewLine | httparse::Error::Status | httparse::Error::Token => {
+            bad_request("the request line is malformed")
+        }
+    }
+}
+
+/// Into the authority of an absolute-form target, and the origin-form (RFC 9112 section 3.2).
+fn split_target<'a>(method: &str, target: &'a str) -> Result<(Option<&'a str>, Cow<'a, str>), Refusal> {
+    if method == "CONNECT" {
+        return Err(Refusal { status: 501, reason: "CONNECT is not supported" });
+    }
+    if !target.bytes().all(|b| matches!(b, b'!'..=b'~') && b != b'#') {
+        return Err(bad_request("the target holds a character that must be encoded"));
+    }
+    if target.starts_with('/') || (target == "*" && method == "OPTIONS") {
+        return Ok((None, target.into()));
+    }
+    let rest = ["http://", "https://"].into_iter().find_map(|scheme| {
+        let (start, rest) = target.split_at_checked(scheme.len())?;
+        start.eq_ignore_ascii_case(scheme).then_some(rest)
+    });
+    let Some(rest) = rest else { return Err(bad_request("the target is neither a path nor a URI")) };
+    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    if authority.is_empty() {
+        return Err(bad_request("the target has no host"));
+    }
+    let path = match path {
+        "" if method == "OPTIONS" => "*".into(),
+        path if path.starts_with('/') => path.into(),
+        path => format!("/{path}").into(),
+    };
+    Ok((Some(authority), path))
+}
+
+/// The one host of the request (RFC 9112 section 3.2): the target's authority overrides the field.
+fn host<'a>(version: Version, authority: Option<&'a str>, fields: &[Field<'a>]) -> Result<Option<&'a str>, Refusal> {
+    let mut lines = values(fields, "host");
+    let field = lines.next().map(|value| std::str::from_utf8(value).unwrap_or("\u{fffd}"));
+    if lines.next().is_some() {
+        return Err(bad_request("there is more than one Host field"));
+    }
+    if version == Version::Http11 && field.is_none() {
+        return Err(bad_request("there is no Host field"));
+    }
+    if [field, authority].into_iter().flatten().any(|a| !is_authority(a)) {
+        return Err(bad_request("the host is malformed"));
+    }
+    Ok(authority.or(field))
+}
+
+/// `host[:port]`, or nothing. Of the characters of a `reg-name` only those that host names are made of.
+fn is_authority(text: &str) -> bool {
+    let (host, port) = split_host(text);
+    let host_is_good = match host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
+        Some(literal) => literal.parse::<Ipv6Addr>().is_ok(),
+        None => host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'%')),
+    };
+    let port_is_good = port.is_none_or(|p| p.bytes().all(|b| b.is_ascii_digit()) && p.len() <= 5 && !host.is_empty());
+    host_is_good && port_is_good
+}
+
+/// RFC 9112 section 6.3, and where it lets a recipient choose between repair and refusal: refusal.
+fn framing(version: Version, fields: &[Field<'_>]) -> Result<Framing, Refusal> {
+    let mut lengths = values(fields, "content-length");
+    let length = lengths.next();
+    if lengths.next().is_some() {
+        return Err(bad_request("there is more than one Content-Length"));
+    }
+    match (Coding::of(fields), length) {
+        (Coding::Absent, None) => Ok(Framing::None),
+        (Coding::Absent, Some(value)) => {
+            number(value).map(Framing::Length).ok_or(bad_request("Content-Length is not a number"))
+        }
+        _ if version == Version::Http10 => Err(bad_request("HTTP/1.0 knows no Transfer-Encoding")),
+        (_, Some(_)) => Err(bad_request("there are both Content-Length and Transfer-Encoding")),
+        (Coding::Chunked, None) => Ok(Framing::Chunked),
+        (Coding::Unknown, None) => Err(Refusal { status: 501, reason: "the transfer coding is not known" }),
+        (Coding::Faulty, None) => Err(bad_request("the transfer coding does not tell where the body ends")),
+    }
+}
+
+/// `100-continue` is the only one there is (RFC 9110 section 10.1.1); HTTP/1.0 has none.
+fn expectation(version: Version, fields: &[Field<'_>]) -> Result<(), Refusal> {
+    let mut expected = values(fields, "expect").flat_map(list);
+    if version == Version::Http11 && expected.any(|e| !e.eq_ignore_ascii_case(b"100-continue")) {
+        return Err(Refusal { status: 417, reason: "the expectation is not known" });
+    }
+    Ok(())
+}
+
+/// There is a protocol to change to. Not to `h2c`: what is sent in HTTP/2 behind this proxy's back would pass by
+/// everything that it decides.
+fn offers_upgrade(fields: &[Field<'_>]) -> bool {
+    let mut offered = values(fields, "upgrade").flat_map(list).peekable();
+    offered.peek().is_some() && !offered.any(|p| p.eq_ignore_ascii_case(b"h2c"))
+}

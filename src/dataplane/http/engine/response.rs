@@ -1,0 +1,167 @@
+//! One response head: judged, and written anew for the client.
+
+use super::{
+    BadResponse, BodyWriter, Framing, MAX_FIELDS, Version,
+    head::{Coding, Connection, Field, number, values, write_field, write_via},
+};
+use std::io::Write;
+
+/// What must be known of a request to read its response.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// It was a HEAD: there is no body, whatever the fields say.
+    pub head_only: bool,
+    /// It offered an upgrade.
+    pub upgrade: bool,
+}
+
+/// A response that may be forwarded. It borrows the bytes it was read from.
+#[derive(Debug)]
+pub struct Response<'a> {
+    /// 100–999.
+    pub status: u16,
+    /// Of its body as it arrives.
+    pub framing: Framing,
+    /// The backend would take another request on this connection.
+    pub persistent: bool,
+    version: Version,
+    reason: &'a str,
+    length: Option<u64>,
+    fields: Vec<Field<'a>>,
+    connection: Connection<'a>,
+}
+
+/// How the client is answered.
+#[derive(Debug, Clone, Copy)]
+pub struct Reply<'a> {
+    /// Of its request.
+    pub version: Version,
+    /// Its connection is to be used again. Kept only if the client can tell where the body ends.
+    pub keep_alive: bool,
+    /// Name and value of a cookie that keeps it at its backend.
+    pub cookie: Option<(&'a str, &'a str)>,
+}
+
+impl<'a> Response<'a> {
+    /// From a whole head, its empty line included.
+    pub(super) fn parse(head: &'a [u8], asked: Asked) -> Result<Self, BadResponse> {
+        let mut lines = [httparse::EMPTY_HEADER; MAX_FIELDS];
+        let mut parsed = httparse::Response::new(&mut lines);
+        let end = parsed.parse(head).map_err(|_| BadResponse("the head of the response is malformed"))?;
+        let (Some(status), false) = (parsed.code, end.is_partial()) else {
+            return Err(BadResponse("the head of the response is malformed"));
+        };
+        if status < 100 {
+            return Err(BadResponse("the status code is below 100"));
+        }
+        if status == 101 && !asked.upgrade {
+            return Err(BadResponse("the protocol was changed without being asked"));
+        }
+        let version = Version::from_minor(parsed.version);
+        let fields = parsed.headers.to_vec();
+        let connection = Connection::of(&fields);
+        let length = length(&fields)?;
+        let coded = coded(version, &fields)?;
+        let framing = match (coded, length) {
+            _ if asked.head_only || matches!(status, 100..=199 | 204 | 304) => Framing::None,
+            (true, _) => Framing::Chunked,
+            (false, Some(length)) => Framing::Length(length),
+            (false, None) => Framing::UntilClose,
+        };
+        // RFC 9112 section 6.3: with both, the coding counts, and the connection is not to be trusted any more.
+        let ambiguous = coded && length.is_some();
+        let length = length.filter(|_| !coded && status >= 200 && status != 204);
+        let persistent = connection.persistent(version) && framing != Framing::UntilClose && !ambiguous;
+        let reason = parsed.reason.unwrap_or_default();
+        Ok(Self { status, framing, persistent, version, reason, length, fields, connection })
+    }
+
+    /// An interim response: another one follows.
+    pub fn is_interim(&self) -> bool {
+        matches!(self.status, 100 | 102..=199)
+    }
+
+    /// The head of an interim response as the client gets it.
+    pub fn write_interim(&self, out: &mut Vec<u8>) {
+        self.write_start(out);
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// The head of a 101: from here on the connection belongs to the new protocol.
+    pub fn write_switch(&self, out: &mut Vec<u8>) {
+        self.write_start(out);
+        out.extend_from_slice(b"Connection: upgrade\r\n");
+        for protocol in values(&self.fields, "upgrade") {
+            write_field(out, "Upgrade", protocol);
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// The head of a final response as the client gets it. Returns how the body is to be written, and whether the
+    /// client's connection can be used again after it.
+    pub fn write_forward(&self, reply: &Reply<'_>, out: &mut Vec<u8>) -> (BodyWriter, bool) {
+        let (writer, delimited) = match (self.framing, reply.version) {
+            (Framing::None | Framing::Length(_), _) => (BodyWriter::Plain, true),
+            (Framing::Chunked | Framing::UntilClose, Version::Http11) => (BodyWriter::Chunked, true),
+            (Framing::Chunked | Framing::UntilClose, Version::Http10) => (BodyWriter::Plain, false),
+        };
+        let keep_alive = reply.keep_alive && delimited;
+        self.write_start(out);
+        if let Some(length) = self.length {
+            // Writing to a Vec cannot fail.
+            drop(write!(out, "Content-Length: {length}\r\n"));
+        } else if writer == BodyWriter::Chunked {
+            out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+        }
+        if let Some((name, value)) = reply.cookie {
+            drop(write!(out, "Set-Cookie: {name}={value}; Path=/; HttpOnly; SameSite=Lax\r\n"));
+        }
+        match (keep_alive, reply.version) {
+            (false, _) => out.extend_from_slice(b"Connection: close\r\n"),
+            (true, Version::Http10) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
+            (true, Version::Http11) => {}
+        }
+        out.extend_from_slice(b"\r\n");
+        (writer, keep_alive)
+    }
+
+    /// Whether the end of a body of unknown length is the end of the client's connection, so that only a reset tells a
+    /// truncated one from a complete one.
+    pub fn ends_with_connection(&self, client: Version) -> bool {
+        client == Version::Http10 && matches!(self.framing, Framing::Chunked | Framing::UntilClose)
+    }
+
+    /// Status line, fields that pass, `Via`.
+    fn write_start(&self, out: &mut Vec<u8>) {
+        drop(write!(out, "HTTP/1.1 {:03} ", self.status));
+        out.extend_from_slice(self.reason.as_bytes());
+        out.extend_from_slice(b"\r\n");
+        let passes = |name: &str| !self.connection.holds_back(name) && !name.eq_ignore_ascii_case("content-length");
+        for field in self.fields.iter().filter(|f| passes(f.name)) {
+            write_field(out, field.name, field.value.trim_ascii());
+        }
+        write_via(out, self.version);
+    }
+}
+
+/// Of the body, from any number of `Content-Length` that agree (RFC 9110 section 8.6).
+fn length(fields: &[Field<'_>]) -> Result<Option<u64>, BadResponse> {
+    let mut agreed = None;
+    for value in values(fields, "content-length").flat_map(|v| v.split(|b| *b == b',')) {
+        let length = number(value.trim_ascii()).ok_or(BadResponse("Content-Length is not a number"))?;
+        if agreed.is_some_and(|a| a != length) {
+            return Err(BadResponse("there are two different Content-Length"));
+        }
+        agreed = Some(length);
+    }
+    Ok(agreed)
+}
+
+fn coded(version: Version, fields: &[Field<'_>]) -> Result<bool, BadResponse> {
+    match Coding::of(fields) {
+        Coding::Absent => Ok(false),
+        Coding::Chunked if version == Version::Http11 => Ok(true),
+        Coding::Chunked => Err(BadResponse("HTTP/1.0 knows no Transfer-Encoding")),
+        Coding::Unknown | Coding::Faulty => Err(BadResponse("the transfer coding is not known")),
+    }
+}

@@ -1,0 +1,444 @@
+//! One request and its response on one backend connection: both directions at once, bytes held only where the other
+//! side is slow.
+//!
+//! ```text
+//! client ── Requests ──> Sender ──> backend
+//! client <── Receiver <── Responses ── backend
+//! ```
+//!
+//! A response may come before the request is complete; then the client is told that its connection will be closed, and
+//! what it still sends is forwarded for as long as the response lasts. A response that cannot be completed is never
+//! made to look complete.
+
+use super::{
+    client::Client,
+    engine::{BadResponse, BodyWriter, Framing, Refusal, Reply, RequestEvent, Requests, ResponseEvent, Responses},
+    forward::Job,
+};
+use crate::dataplane::{
+    io::{Output, Transport, poll_read_with},
+    upstream::Upstream,
+};
+use std::{
+    future::poll_fn,
+    io,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+use tokio::{io::AsyncWrite, time::Instant};
+
+/// How it ended. `answered`: the head of a response has gone out to the client, so no other one can.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// The client has the whole response. The backend's connection may be reusable.
+    Complete { reusable: bool },
+    /// Both sides have changed the protocol.
+    Switched,
+    /// The backend has closed before the first byte of a response; `sent`: it has got some of the request.
+    NoResponse { sent: bool },
+    /// Nothing of it has gone to the client.
+    BadResponse(BadResponse),
+    /// No response within the time that the pool allows.
+    BackendLate,
+    /// The rest of a response that has begun will not come.
+    Truncated,
+    /// It has closed, or takes nothing any more.
+    ClientGone,
+    /// It has sent or taken nothing for too long.
+    ClientLate { answered: bool },
+    /// The framing of the request's body is broken.
+    BadBody { answered: bool, refusal: Refusal },
+}
+
+/// An exchange under way.
+pub(super) struct Exchange<'a, S, B> {
+    client: &'a mut Client<S>,
+    backend: &'a mut B,
+    job: &'a Job,
+    upstream: &'a Rc<Upstream>,
+    sender: Sender,
+    receiver: Receiver,
+    waiting: Waiting,
+}
+
+/// Whose turn it is: whose timeout counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Waiting {
+    Client,
+    Backend,
+}
+
+impl<'a, S: Transport, B: Transport> Exchange<'a, S, B> {
+    pub(super) fn new(client: &'a mut Client<S>, backend: &'a mut B, job: &'a Job, upstream: &'a Rc<Upstream>) -> Self {
+        let sender = Sender::new(job, client.requests.in_body());
+        let receiver = Receiver::new(Responses::new(job.asked));
+        Self { client, backend, job, upstream, sender, receiver, waiting: Waiting::Backend }
+    }
+
+    /// Drives it to its end.
+    pub(super) async fn run(&mut self) -> Outcome {
+        let mut last = Instant::now();
+        poll_fn(|cx| {
+            let outcome = self.poll(cx);
+            if self.count() > 0 {
+                last = Instant::now();
+            }
+            if outcome.is_ready() {
+                return outcome;
+            }
+            let limit = match self.waiting {
+                Waiting::Client => self.client.timeouts.idle,
+                Waiting::Backend => self.job.view.timeouts().response,
+            };
+            ready!(self.client.alarm.poll(cx, last + limit));
+            Poll::Ready(self.late())
+        })
+        .await
+    }
+
+    /// Whether the client was told that its connection goes on, and can go on.
+    pub(super) fn keeps_client(&self) -> bool {
+        self.receiver.keep_alive
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+        self.waiting = Waiting::Backend;
+        if let Poll::Ready(Err(outcome)) = self.poll_send(cx) {
+            return Poll::Ready(outcome);
+        }
+        self.poll_receive(cx)
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Outcome>> {
+        let Self { client, backend, sender, receiver, .. } = self;
+        let answered = receiver.stage >= Stage::Body;
+        loop {
+            ready!(sender.poll_flush(cx, *backend));
+            if sender.state != Sending::Body {
+                return Poll::Ready(Ok(()));
+            }
+            if !client.input.is_empty() {
+                let input = std::mem::take(&mut client.input);
+                match sender.feed(cx, &mut client.requests, *backend, &input) {
+                    Ok(taken) => client.input.extend_from_slice(&input[taken..]),
+                    Err(refusal) => return Poll::Ready(Err(Outcome::BadBody { answered, refusal })),
+                }
+                continue;
+            }
+            let (requests, rest) = (&mut client.requests, &mut client.input);
+            let feed = |cx: &mut Context<'_>, data: &[u8]| {
+                sender.read += data.len() as u64;
+                let taken = sender.feed(cx, requests, *backend, data)?;
+                rest.extend_from_slice(&data[taken..]);
+                Ok(data.is_empty())
+            };
+            let Poll::Ready(read) = poll_read_with(cx, &mut client.stream, feed) else {
+                self.waiting = Waiting::Client;
+                return Poll::Pending;
+            };
+            match read {
+                Ok(Ok(false)) => {}
+                Ok(Err(refusal)) => return Poll::Ready(Err(Outcome::BadBody { answered, refusal })),
+                Ok(Ok(true)) | Err(_) => return Poll::Ready(Err(Outcome::ClientGone)),
+            }
+        }
+    }
+
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+        loop {
+            match self.client.output.poll_flush(cx, &mut self.client.stream) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return Poll::Ready(Outcome::ClientGone),
+                Poll::Pending => {
+                    self.waiting = Waiting::Client;
+                    return Poll::Pending;
+                }
+            }
+            match self.receiver.stage {
+                Stage::Complete => {
+                    let reusable = self.receiver.reusable && self.sender.state == Sending::Done;
+                    return Poll::Ready(Outcome::Complete { reusable });
+                }
+                Stage::Switched => return Poll::Ready(Outcome::Switched),
+                Stage::Nothing | Stage::Head | Stage::Body => {}
+            }
+            let reply = self.reply();
+            let Client { stream, output, counted, .. } = &mut *self.client;
+            let answer = Answer { reply, upstream: self.upstream, client: counted.shard() };
+            let receiver = &mut self.receiver;
+            let read = poll_read_with(cx, self.backend, |cx, data| {
+                receiver.read += data.len() as u64;
+                receiver.absorb(cx, data, output, stream, &answer)
+            });
+            match ready!(read) {
+                Ok(Ok(())) => {}
+                Ok(Err(failure)) => return Poll::Ready(self.failed(failure)),
+                Err(_) => return Poll::Ready(self.failed(Failure::Closed)),
+            }
+        }
+    }
+
+    fn reply(&self) -> Reply<'a> {
+        let kept = |preferred: &Rc<Upstream>| Rc::ptr_eq(preferred, self.upstream);
+        let cookie = self.job.view.cookie_name().filter(|_| !self.job.preferred.as_ref().is_some_and(kept));
+        Reply {
+            version: self.job.version,
+            keep_alive: self.job.keep_alive
+                && self.sender.state == Sending::Done
+                && !self.client.listening.is_closed()
+                && !self.client.worker.wants_rid(),
+            cookie: cookie.map(|name| (name, self.upstream.name.as_str())),
+        }
+    }
+
+    fn failed(&self, failure: Failure) -> Outcome {
+        match (self.receiver.stage, failure) {
+            (Stage::Nothing, Failure::Closed) => Outcome::NoResponse { sent: self.sender.ever_sent },
+            (Stage::Nothing | Stage::Head, Failure::Bad(bad)) => Outcome::BadResponse(bad),
+            (Stage::Head, Failure::Closed) => {
+                Outcome::BadResponse(BadResponse("the connection was closed within the head"))
+            }
+            (Stage::Body | Stage::Complete | Stage::Switched, _) => Outcome::Truncated,
+            (_, Failure::ClientGone) => Outcome::ClientGone,
+        }
+    }
+
+    fn late(&self) -> Outcome {
+        let answered = self.receiver.stage >= Stage::Body;
+        match self.waiting {
+            Waiting::Client => Outcome::ClientLate { answered },
+            Waiting::Backend if answered => Outcome::Truncated,
+            Waiting::Backend => Outcome::BackendLate,
+        }
+    }
+
+    /// Adds what has moved since the last time to the counters, and says how much it was.
+    fn count(&mut self) -> u64 {
+        let take = std::mem::take::<u64>;
+        let (from_client, to_backend) = (take(&mut self.sender.read), take(&mut self.sender.output.total));
+        let (from_backend, to_client) = (take(&mut self.receiver.read), take(&mut self.client.output.total));
+        let (client, backend) = (self.client.counted.shard(), self.upstream.counters());
+        client.bytes_in.add(from_client);
+        client.bytes_out.add(to_client);
+        backend.bytes_in.add(from_backend);
+        backend.bytes_out.add(to_backend);
+        self.sender.ever_sent |= to_backend > 0;
+        from_client + to_backend + from_backend + to_client
+    }
+}
+
+/// The request on its way to the backend.
+struct Sender {
+    output: Output,
+    state: Sending,
+    writer: BodyWriter,
+    ever_sent: bool,
+    read: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sending {
+    /// There is more to come from the client.
+    Body,
+    /// All of it is in the output, or out.
+    Done,
+    /// The backend takes no more; it may still have answered.
+    Broken,
+}
+
+impl Sender {
+    fn new(job: &Job, in_body: bool) -> Self {
+        Self {
+            output: Output::holding(job.head.clone()),
+            state: if in_body { Sending::Body } else { Sending::Done },
+            writer: if job.framing == Framing::Chunked { BodyWriter::Chunked } else { BodyWriter::Plain },
+            ever_sent: false,
+            read: 0,
+        }
+    }
+
+    fn poll_flush<B: AsyncWrite + Unpin>(&mut self, cx: &mut Context<'_>, backend: &mut B) -> Poll<()> {
+        if self.state != Sending::Broken && ready!(self.output.poll_flush(cx, backend)).is_err() {
+            self.state = Sending::Broken;
+        }
+        self.ever_sent |= self.output.total > 0;
+        Poll::Ready(())
+    }
+
+    /// Takes some of the request's body; how much of `data` belonged to it.
+    fn feed<B: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        requests: &mut Requests,
+        backend: &mut B,
+        data: &[u8],
+    ) -> Result<usize, Refusal> {
+        let mut taken = 0;
+        loop {
+            let (n, event) = requests.next(&data[taken..])?;
+            taken += n;
+            match event {
+                RequestEvent::Data(body) if self.writer == BodyWriter::Plain => {
+                    if self.output.send(cx, backend, body).is_err() {
+                        self.state = Sending::Broken;
+                        return Ok(taken);
+                    }
+                }
+                RequestEvent::Data(body) => self.writer.write(body, self.output.buffer()),
+                RequestEvent::End => {
+                    self.writer.end(self.output.buffer());
+                    self.state = Sending::Done;
+                    return Ok(taken);
+                }
+                RequestEvent::More | RequestEvent::Head(_) => return Ok(taken),
+            }
+        }
+    }
+}
+
+/// The response on its way to the client.
+struct Receiver {
+    responses: Responses,
+    /// Of a head that has not come whole.
+    partial: Vec<u8>,
+    stage: Stage,
+    writer: BodyWriter,
+    keep_alive: bool,
+    reusable: bool,
+    read: u64,
+}
+
+/// How far it has come.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    /// Not a byte.
+    Nothing,
+    /// Some of a head, or interim responses.
+    Head,
+    /// The head has gone to the client.
+    Body,
+    /// All of it has gone to the client's output.
+    Complete,
+    /// A 101 has, and HTTP is over.
+    Switched,
+}
+
+/// Why a response ends early.
+enum Failure {
+    Closed,
+    Bad(BadResponse),
+    ClientGone,
+}
+
+/// What is needed once the head of the response is there.
+struct Answer<'a> {
+    reply: Reply<'a>,
+    upstream: &'a Upstream,
+    client: &'a crate::dataplane::traffic::ListenerShard,
+}
+
+impl Receiver {
+    fn new(responses: Responses) -> Self {
+        Self {
+            responses,
+            partial: Vec::new(),
+            stage: Stage::Nothing,
+            writer: BodyWriter::Plain,
+            keep_alive: false,
+            reusable: false,
+            read: 0,
+        }
+    }
+
+    /// Takes what the backend has sent; nothing is the end of its stream.
+    fn absorb<S: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        data: &[u8],
+        output: &mut Output,
+        client: &mut S,
+        answer: &Answer<'_>,
+    ) -> Result<(), Failure> {
+        if data.is_empty() {
+            return self.closed(output);
+        }
+        if self.stage == Stage::Nothing {
+            self.stage = Stage::Head;
+        }
+        if self.partial.is_empty() {
+            let taken = self.events(cx, data, output, client, answer)?;
+            self.partial.extend_from_slice(&data[taken..]);
+        } else {
+            let mut whole = std::mem::take(&mut self.partial);
+            whole.extend_from_slice(data);
+            let taken = self.events(cx, &whole, output, client, answer)?;
+            whole.drain(..taken);
+            self.partial = whole;
+        }
+        Ok(())
+    }
+
+    fn closed(&mut self, output: &mut Output) -> Result<(), Failure> {
+        if !self.responses.may_end() {
+            return Err(Failure::Closed);
+        }
+        self.writer.end(output.buffer());
+        self.stage = Stage::Complete;
+        self.reusable = false;
+        Ok(())
+    }
+
+    fn events<S: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        data: &[u8],
+        output: &mut Output,
+        client: &mut S,
+        answer: &Answer<'_>,
+    ) -> Result<usize, Failure> {
+        let mut taken = 0;
+        loop {
+            let (n, event) = self.responses.next(&data[taken..]).map_err(Failure::Bad)?;
+            taken += n;
+            match event {
+                ResponseEvent::More => return Ok(taken),
+                ResponseEvent::Interim(head) => {
+                    if answer.reply.version == super::engine::Version::Http11 {
+                        head.write_interim(output.buffer());
+                    }
+                }
+                ResponseEvent::Switch(head) => {
+                    answer.count(head.status);
+                    head.write_switch(output.buffer());
+                    output.buffer().extend_from_slice(&data[taken..]);
+                    self.stage = Stage::Switched;
+                    return Ok(data.len());
+                }
+                ResponseEvent::Head(head) => {
+                    answer.count(head.status);
+                    (self.writer, self.keep_alive) = head.write_forward(&answer.reply, output.buffer());
+                    self.reusable = head.persistent;
+                    self.stage = Stage::Body;
+                }
+                ResponseEvent::Data(body) if self.writer == BodyWriter::Plain => {
+                    output.send(cx, client, body).map_err(|_: io::Error| Failure::ClientGone)?;
+                }
+                ResponseEvent::Data(body) => self.writer.write(body, output.buffer()),
+                ResponseEvent::End => {
+                    self.writer.end(output.buffer());
+                    self.stage = Stage::Complete;
+                    // What was not asked for is an answer to nothing.
+                    self.reusable &= taken == data.len();
+                    return Ok(data.len());
+                }
+            }
+        }
+    }
+}
+
+impl Answer<'_> {
+    fn count(&self, status: u16) {
+        self.client.responded(status);
+        self.upstream.counters().responded(status);
+    }
+}

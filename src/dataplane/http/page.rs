@@ -1,0 +1,100 @@
+//! What this proxy answers by itself: small, plain, and never cached.
+
+use std::io::Write;
+
+/// A response of the proxy's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Page {
+    /// 200, or 3xx to 5xx.
+    pub(super) status: u16,
+    /// One line for the reader.
+    pub(super) text: &'static str,
+    /// Where a redirect leads.
+    pub(super) location: Option<String>,
+}
+
+impl Page {
+    pub(super) const fn new(status: u16, text: &'static str) -> Self {
+        Self { status, text, location: None }
+    }
+
+    pub(super) fn redirect(status: u16, location: String) -> Self {
+        Self { status, text: "The document is elsewhere.", location: Some(location) }
+    }
+
+    /// The whole response; `head_only` for a HEAD request. `connection` is the value of the Connection field, if there
+    /// is to be one.
+    pub(super) fn write(&self, head_only: bool, connection: Option<&str>, out: &mut Vec<u8>) {
+        let body = format!("{} {}\n{}\n", self.status, reason(self.status), self.text);
+        // Writing to a Vec cannot fail.
+        let _ = write!(
+            out,
+            "HTTP/1.1 {} {}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\
+             Cache-Control: no-store\r\n",
+            self.status,
+            reason(self.status),
+            body.len()
+        );
+        if let Some(location) = &self.location {
+            let _ = write!(out, "Location: {location}\r\n");
+        }
+        if let Some(connection) = connection {
+            let _ = write!(out, "Connection: {connection}\r\n");
+        }
+        out.extend_from_slice(b"\r\n");
+        if !head_only {
+            out.extend_from_slice(body.as_bytes());
+        }
+    }
+}
+
+/// RFC 9110 section 15, of the codes that are used here.
+fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        404 => "Not Found",
+        408 => "Request Timeout",
+        414 => "URI Too Long",
+        417 => "Expectation Failed",
+        431 => "Request Header Fields Too Large",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        _ => "Unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(page: &Page, head_only: bool, connection: Option<&str>) -> String {
+        let mut out = Vec::new();
+        page.write(head_only, connection, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_page_is_a_complete_response() {
+        let text = written(&Page::new(503, "No server."), false, Some("close"));
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{head}");
+        assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())) && head.contains("Connection: close"));
+        assert_eq!(body, "503 Service Unavailable\nNo server.\n");
+    }
+
+    #[test]
+    fn to_a_head_request_it_is_the_same_without_the_body() {
+        let page = Page::redirect(301, "https://example.com/".into());
+        let (full, head) = (written(&page, false, None), written(&page, true, None));
+        assert!(full.starts_with(&head) && head.ends_with("\r\n\r\n"));
+        assert!(head.contains("Location: https://example.com/\r\n") && !head.contains("Connection"));
+    }
+}

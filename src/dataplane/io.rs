@@ -1,0 +1,176 @@
+//! Bytes between two streams without a buffer per connection.
+//!
+//! A worker has one scratch buffer, lent out for the length of one poll; a connection owns memory only for what the
+//! other side has not taken yet. Whoever has such bytes reads no more until they are gone: that is the back-pressure.
+
+use std::{
+    cell::RefCell,
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::{Instant, Sleep},
+};
+
+/// What is read at once, and so about the most that one direction of a connection holds.
+const SCRATCH: usize = 64 * 1024;
+/// From here on, copying costs more than a system call of its own.
+const LARGE: usize = 8 * 1024;
+
+thread_local! {
+    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
+}
+
+/// A byte stream of one connection: TCP, and TLS over it.
+pub(super) trait Transport: AsyncRead + AsyncWrite + Unpin {
+    /// Makes the coming close a reset: the peer must not take what it got for the whole.
+    fn reset_on_close(&self);
+}
+
+impl Transport for TcpStream {
+    fn reset_on_close(&self) {
+        // It fails only on a socket that is gone already.
+        let _ = self.set_zero_linger();
+    }
+}
+
+/// Reads what is there and shows it to `f`; an empty slice is the end of the stream.
+pub(super) fn poll_read_with<S: AsyncRead + Unpin, T>(
+    cx: &mut Context<'_>,
+    stream: &mut S,
+    f: impl FnOnce(&mut Context<'_>, &[u8]) -> T,
+) -> Poll<io::Result<T>> {
+    BUFFER.with_borrow_mut(|scratch| {
+        let mut buffer = ReadBuf::new(scratch);
+        ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
+        Poll::Ready(Ok(f(cx, buffer.filled())))
+    })
+}
+
+/// Bytes that a peer has not taken yet.
+#[derive(Debug, Default)]
+pub(super) struct Output {
+    bytes: Vec<u8>,
+    sent: usize,
+    /// All that the peer ever took.
+    pub(super) total: u64,
+}
+
+impl Output {
+    pub(super) fn holding(bytes: Vec<u8>) -> Self {
+        Self { bytes, sent: 0, total: 0 }
+    }
+
+    /// To add to.
+    pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// Writes all that is held. When that is done the memory is given back.
+    pub(super) fn poll_flush<S: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut S,
+    ) -> Poll<io::Result<()>> {
+        while self.sent < self.bytes.len() {
+            let n = ready!(Pin::new(&mut *to).poll_write(cx, &self.bytes[self.sent..]))?;
+            if n == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.sent += n;
+            self.total += n as u64;
+        }
+        if self.sent > 0 {
+            self.bytes = Vec::new();
+            self.sent = 0;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes `data` behind what is held. Much of it goes straight to the stream if that takes it.
+    pub(super) fn send<S: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut S,
+        mut data: &[u8],
+    ) -> io::Result<()> {
+        while self.bytes.is_empty() && data.len() >= LARGE {
+            match Pin::new(&mut *to).poll_write(cx, data)? {
+                Poll::Pending | Poll::Ready(0) => break,
+                Poll::Ready(n) => {
+                    self.total += n as u64;
+                    data = &data[n..];
+                }
+            }
+        }
+        self.bytes.extend_from_slice(data);
+        Ok(())
+    }
+}
+
+/// A timer that may be asked for another deadline at each poll and seldom touches the timer wheel: it goes off early
+/// and looks again.
+#[derive(Debug)]
+pub(super) struct Alarm(Pin<Box<Sleep>>);
+
+impl Alarm {
+    pub(super) fn new(first: Instant) -> Self {
+        Self(Box::pin(tokio::time::sleep_until(first)))
+    }
+
+    /// Ready once `deadline` has passed.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
+        if self.0.deadline() > deadline {
+            self.0.as_mut().reset(deadline);
+        }
+        loop {
+            ready!(Future::poll(self.0.as_mut(), cx));
+            if Instant::now() >= deadline {
+                return Poll::Ready(());
+            }
+            self.0.as_mut().reset(deadline);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{future::poll_fn, time::Duration};
+
+    #[tokio::test]
+    async fn what_the_peer_does_not_take_is_held_and_sent_in_order() {
+        let (mut near, mut far) = tokio::io::duplex(10_000);
+        let sent: Vec<u8> = (0..50_000u32).map(|i| i as u8).collect();
+        let mut output = Output::default();
+        output.buffer().extend_from_slice(&sent[..100]);
+        poll_fn(|cx| {
+            output.send(cx, &mut near, &sent[100..]).unwrap();
+            Poll::Ready(())
+        })
+        .await;
+        let flush = async {
+            poll_fn(|cx| output.poll_flush(cx, &mut near)).await.unwrap();
+            drop(near);
+        };
+        let mut got = Vec::new();
+        let (_, read) = tokio::join!(flush, tokio::io::AsyncReadExt::read_to_end(&mut far, &mut got));
+        read.unwrap();
+        assert!(got == sent);
+        assert_eq!((output.total, output.bytes.capacity()), (50_000, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_alarm_follows_a_deadline_that_moves_both_ways() {
+        let start = Instant::now();
+        let second = Duration::from_secs(1);
+        let mut alarm = Alarm::new(start + 60 * second);
+        poll_fn(|cx| alarm.poll(cx, start + 2 * second)).await;
+        assert!((2..3).contains(&start.elapsed().as_secs()));
+        poll_fn(|cx| alarm.poll(cx, start + 9 * second)).await;
+        assert!((9..10).contains(&start.elapsed().as_secs()));
+    }
+}

@@ -1,0 +1,200 @@
+//! TCP listeners: each connection gets a backend, and bytes go both ways until both sides have said that they are done.
+//!
+//! A FIN from one side is passed to the other, and the opposite direction goes on; an error on either side resets both,
+//! so that nobody takes a part for the whole.
+
+use super::{
+    accept::Accepted,
+    config::Listening,
+    io::{Alarm, Output, Transport, poll_read_with},
+    quiet::Exchanging,
+    traffic::{BackendShard, ListenerShard, Sharded},
+    upstream::{BusyUpstream, View},
+    worker::Worker,
+};
+use std::{
+    future::poll_fn,
+    io,
+    net::IpAddr,
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio::{net::TcpStream, time::Instant};
+
+/// For so long a connection counts as an exchange: a move of the VIP should not meet its first words.
+pub(super) const YOUTH: Duration = Duration::from_secs(1);
+/// Backends that are tried for one connection or request.
+pub(super) const MAX_TRIES: usize = 4;
+
+/// Serves one connection to its end.
+pub(super) async fn serve(accepted: Accepted<TcpStream>) {
+    let Accepted { stream: mut client, client: address, listening, mut exchanging, working: _working, worker } =
+        accepted;
+    let _open = worker.connection();
+    let counted = Counted::new(&listening, worker.index);
+    let _ = client.set_nodelay(true);
+    let Some((mut backend, busy)) = backend(&listening, address.ip(), &worker).await else {
+        return client.reset_on_close();
+    };
+    let timeout = listening.service.load().timeouts.tunnel;
+    let mut relay = Relay::new(Vec::new(), Output::default());
+    let count = |forth, back| count(counted.shard(), busy.counters(), forth, back);
+    let result = relay.run(&mut client, &mut backend, timeout, Some(&mut exchanging), count).await;
+    if result.is_err() {
+        client.reset_on_close();
+        backend.reset_on_close();
+    }
+}
+
+/// A connection to the backend that the algorithm chooses, or to the next one if that fails.
+async fn backend(listening: &Listening, client: IpAddr, worker: &Worker) -> Option<(TcpStream, BusyUpstream)> {
+    let pool = listening.service.load().routes.fallback().cloned()?;
+    let view: Rc<View> = worker.pool(&pool).view();
+    let mut tried = Vec::new();
+    while tried.len() < MAX_TRIES {
+        let upstream = view.pick(client, &tried)?;
+        let busy = upstream.busy();
+        if let Ok(stream) = upstream.connect(view.timeouts().connect).await {
+            return Some((stream, busy));
+        }
+        upstream.counters().retries.add(1);
+        tried.push(upstream);
+    }
+    None
+}
+
+/// Counts a client's connection of a listener until it is dropped.
+pub(super) struct Counted {
+    counters: Arc<Sharded<ListenerShard>>,
+    worker: usize,
+}
+
+impl Counted {
+    pub(super) fn new(listening: &Listening, worker: usize) -> Self {
+        let this = Self { counters: listening.service.load().counters.clone(), worker };
+        this.shard().accepted.add(1);
+        this.shard().open.add(1);
+        this
+    }
+
+    pub(super) fn shard(&self) -> &ListenerShard {
+        self.counters.shard(self.worker)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.shard().open.sub(1);
+    }
+}
+
+/// Two directions between a client and a backend.
+pub(super) struct Relay {
+    forth: OneWay,
+    back: OneWay,
+}
+
+impl Relay {
+    /// Each direction begins with what is held for it already.
+    pub(super) fn new(to_backend: Vec<u8>, to_client: Output) -> Self {
+        Self { forth: OneWay::new(Output::holding(to_backend)), back: OneWay::new(to_client) }
+    }
+
+    /// Until both directions have ended, or one has failed, or nothing has moved for `timeout`. A young connection
+    /// counts as an exchange.
+    pub(super) async fn run<C: Transport, B: Transport>(
+        &mut self,
+        client: &mut C,
+        backend: &mut B,
+        timeout: Duration,
+        mut young: Option<&mut Exchanging>,
+        count: impl Fn(u64, u64),
+    ) -> io::Result<()> {
+        let mut last = Instant::now();
+        let grown_up = last + YOUTH;
+        let mut alarm = Alarm::new(grown_up.min(last + timeout));
+        poll_fn(|cx| {
+            let forth = self.forth.poll(cx, client, backend);
+            let back = self.back.poll(cx, backend, client);
+            let take = std::mem::take::<u64>;
+            let (to_backend, to_client) = (take(&mut self.forth.held.total), take(&mut self.back.held.total));
+            if to_backend + to_client > 0 {
+                last = Instant::now();
+                count(to_backend, to_client);
+            }
+            let (forth, back) = (forth?, back?);
+            if forth.is_ready() && back.is_ready() {
+                return Poll::Ready(Ok(()));
+            }
+            if young.is_some()
+                && alarm.poll(cx, grown_up).is_ready()
+                && let Some(exchanging) = young.take()
+            {
+                exchanging.end();
+            }
+            if young.is_none() || last + timeout < grown_up {
+                ready!(alarm.poll(cx, last + timeout));
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+/// What a relay has moved since the last time: bytes to the backend, bytes to the client.
+pub(super) fn count(client: &ListenerShard, backend: &BackendShard, forth: u64, back: u64) {
+    client.bytes_in.add(forth);
+    backend.bytes_out.add(forth);
+    backend.bytes_in.add(back);
+    client.bytes_out.add(back);
+}
+
+/// One direction. Copies through the worker's scratch buffer; the place for `splice(2)` once a connection has shown
+/// itself to be bulk is [`OneWay::poll`], which alone knows where bytes come from and go to.
+struct OneWay {
+    held: Output,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Flowing,
+    /// The source has ended; what is held, and then a FIN, are to follow.
+    Ending,
+    Ended,
+}
+
+impl OneWay {
+    fn new(held: Output) -> Self {
+        Self { held, state: State::Flowing }
+    }
+
+    fn poll<A: Transport, B: Transport>(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut A,
+        to: &mut B,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.held.poll_flush(cx, to))?;
+            match self.state {
+                State::Ended => return Poll::Ready(Ok(())),
+                State::Ending => {
+                    ready!(Pin::new(&mut *to).poll_shutdown(cx))?;
+                    self.state = State::Ended;
+                }
+                State::Flowing => {
+                    let held = &mut self.held;
+                    let pass = |cx: &mut Context<'_>, data: &[u8]| held.send(cx, to, data).map(|()| data.is_empty());
+                    if ready!(poll_read_with(cx, from, pass))?? {
+                        self.state = State::Ending;
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Connections to backends. Each worker has its own: nothing here is shared between threads but the counters.
+//!
+//! A [`LocalPool`] follows its shared pool: whoever asks for its [`View`] gets the newest version. The [`Upstream`]s in
+//! it outlive versions, so an edit of one backend leaves the idle connections of the others alone, and a backend that
+//! goes down or leaves drops its idle ones at once.
+
+use super::{
+    config::{Pool, PoolVersion},
+    traffic::{BackendShard, Sharded},
+};
+use crate::{
+    balance::{Ask, Picker},
+    model::{Name, PoolTimeouts, Sticky},
+};
+use std::{
+    cell::{Cell, RefCell},
+    io,
+    mem::MaybeUninit,
+    net::{IpAddr, SocketAddr},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{net::TcpStream, time::Instant};
+
+/// Connections kept for the next request, per worker and backend.
+const MAX_IDLE: usize = 128;
+/// How long one is kept. Shorter than most servers wait, so that it is mostly this side which closes.
+const IDLE_EXPIRY: Duration = Duration::from_secs(30);
+
+/// A pool as one worker knows it.
+pub(super) struct LocalPool {
+    shared: Arc<Pool>,
+    worker: usize,
+    view: RefCell<Rc<View>>,
+}
+
+/// One version of a pool as one worker knows it.
+pub(super) struct View {
+    version: Arc<PoolVersion>,
+    upstreams: Vec<Rc<Upstream>>,
+    picker: RefCell<Picker>,
+}
+
+impl LocalPool {
+    pub(super) fn new(shared: Arc<Pool>, worker: usize) -> Self {
+        let version = shared.current.load_full();
+        let view = RefCell::new(Rc::new(View::new(version, &[], worker)));
+        Self { shared, worker, view }
+    }
+
+    /// The newest version.
+    pub(super) fn view(&self) -> Rc<View> {
+        let current = self.shared.current.load();
+        let mut view = self.view.borrow_mut();
+        if !Arc::ptr_eq(&current, &view.version) {
+            *view = Rc::new(View::new(current.clone(), &view.upstreams, self.worker));
+        }
+        view.clone()
+    }
+
+    /// Closes connections that have been idle for long or that the backend has closed.
+    pub(super) fn sweep(&self, now: Instant) {
+        for upstream in &self.view().upstreams {
+            upstream.sweep(now);
+        }
+    }
+}
+
+impl View {
+    fn new(version: Arc<PoolVersion>, before: &[Rc<Upstream>], worker: usize) -> Self {
+        let config = &version.config;
+        let upstreams = config.pool.backends.iter().zip(&version.counters).map(|(backend, counters)| {
+            let same = |u: &&Rc<Upstream>| {
+                u.name == backend.name && u.address == backend.address && Arc::ptr_eq(&u.counters, counters)
+            };
+            let fresh = || Upstream::new(backend.name.clone(), backend.address, counters.clone(), worker);
+            let upstream = before.iter().find(same).cloned().unwrap_or_else(|| Rc::new(fresh()));
+            upstream.set_up(!config.down.contains(&backend.name));
+            upstream
+        });
+        let upstreams: Vec<_> = upstreams.collect();
+        for gone in before.iter().filter(|old| !upstreams.iter().any(|new| Rc::ptr_eq(old, new))) {
+            gone.set_up(false);
+        }
+        let picker = RefCell::new(Picker::new(config, worker as u64));
+        Self { version, upstreams, picker }
+    }
+
+    /// The algorithm's choice among those that were not tried.
+    pub(super) fn pick(&self, client: IpAddr, tried: &[Rc<Upstream>]) -> Option<Rc<Upstream>> {
+        let is_tried = |u: &Rc<Upstream>| tried.iter().any(|t| Rc::ptr_eq(t, u));
+        let tried: Vec<usize> = (0..self.upstreams.len()).filter(|i| is_tried(&self.upstreams[*i])).collect();
+        let load = |index: usize| self.upstreams[index].load();
+        let ask = Ask { client, load: &load, tried: &tried };
+        let index = self.picker.borrow_mut().pick(&ask)?;
+        Some(self.upstreams[index].clone())
+    }
+
+    /// The cookie that keeps clients at their backends.
+    pub(super) fn cookie_name(&self) -> Option<&str> {
+        let Sticky::Cookie { name } = self.version.config.pool.sticky.as_ref()?;
+        Some(name)
+    }
+
+    /// The backend that a cookie names, if it is in rotation, whatever its weight.
+    pub(super) fn named(&self, name: &[u8]) -> Option<Rc<Upstream>> {
+        self.upstreams.iter().find(|u| u.name.as_bytes() == name && u.up.get()).cloned()
+    }
+
+    pub(super) fn timeouts(&self) -> PoolTimeouts {
+        self.version.config.pool.timeouts
+    }
+}
+
+/// A backend as one worker knows it.
+pub(super) struct Upstream {
+    pub(super) name: Name,
+    address: SocketAddr,
+    counters: Arc<Sharded<BackendShard>>,
+    worker: usize,
+    up: Cell<bool>,
+    /// The one used last is used first, so that a surplus expires.
+    idle: RefCell<Vec<Idle>>,
+}
+
+struct Idle {
+    stream: TcpStream,
+    since: Instant,
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub(super) enum ConnectError {
+    Timeout,
+    Failed(io::Error),
+}
+
+impl Upstream {
+    fn new(name: Name, address: SocketAddr, counters: Arc<Sharded<BackendShard>>, worker: usize) -> Self {
+        Self { name, address, counters, worker, up: Cell::new(true), idle: RefCell::default() }
+    }
+
+    pub(super) fn counters(&self) -> &BackendShard {
+        self.counters.shard(self.worker)
+    }
+
+    /// Of all workers.
+    fn load(&self) -> u32 {
+        u32::try_from(self.counters.sum(|s| s.active.get())).unwrap_or(u32::MAX)
+    }
+
+    /// Counts it as busy until the guard is dropped.
+    pub(super) fn busy(self: &Rc<Self>) -> BusyUpstream {
+        self.counters().active.add(1);
+        BusyUpstream(self.clone())
+    }
+
+    /// A new connection.
+    pub(super) async fn connect(&self, limit: Duration) -> Result<TcpStream, ConnectError> {
+        let result = match tokio::time::timeout(limit, TcpStream::connect(self.address)).await {
+            Ok(Ok(stream)) => stream.set_nodelay(true).map(|()| stream).map_err(ConnectError::Failed),
+            Ok(Err(error)) => Err(ConnectError::Failed(error)),
+            Err(_) => Err(ConnectError::Timeout),
+        };
+        match &result {
+            Ok(_) => self.counters().connections.add(1),
+            Err(_) => self.counters().connect_failures.add(1),
+        }
+        result
+    }
+
+    /// A connection that was kept. `certain`: the kernel itself is asked whether the backend has closed it meanwhile,
+    /// for a request that could not be repeated.
+    pub(super) fn take_idle(&self, certain: bool) -> Option<TcpStream> {
+        loop {
+            let idle = self.idle.borrow_mut().pop()?;
+            self.counters().idle.sub(1);
+            if is_silent(&idle.stream, certain) {
+                return Some(idle.stream);
+            }
+        }
+    }
+
+    /// Keeps a connection for the next request.
+    pub(super) fn put_idle(&self, stream: TcpStream) {
+        let mut idle = self.idle.borrow_mut();
+        if self.up.get() && idle.len() < MAX_IDLE {
+            idle.push(Idle { stream, since: Instant::now() });
+            self.counters().idle.add(1);
+        }
+    }
+
+    fn set_up(&self, up: bool) {
+        self.up.set(up);
+        if !up {
+            self.retain(|_| false);
+        }
+    }
+
+    fn sweep(&self, now: Instant) {
+        self.retain(|idle| now.duration_since(idle.since) < IDLE_EXPIRY && is_silent(&idle.stream, false));
+    }
+
+    fn retain(&self, keep: impl FnMut(&Idle) -> bool) {
+        let mut idle = self.idle.borrow_mut();
+        let before = idle.len();
+        idle.retain(keep);
+        self.counters().idle.sub((before - idle.len()) as u64);
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.retain(|_| false);
+    }
+}
+
+/// Counts a backend as busy with one exchange or connection.
+pub(super) struct BusyUpstream(Rc<Upstream>);
+
+impl std::ops::Deref for BusyUpstream {
+    type Target = Rc<Upstream>;
+    fn deref(&self) -> &Rc<Upstream> {
+        &self.0
+    }
+}
+
+impl Drop for BusyUpstream {
+    fn drop(&mut self) {
+        self.0.counters().active.sub(1);
+    }
+}
+
+/// Neither closed nor speaking unasked: both make an idle connection useless.
+fn is_silent(stream: &TcpStream, certain: bool) -> bool {
+    let would_block = |result: io::Result<usize>| matches!(result, Err(e) if e.kind() == io::ErrorKind::WouldBlock);
+    would_block(stream.try_read(&mut [0]))
+        && (!certain || would_block(socket2::SockRef::from(stream).peek(&mut [MaybeUninit::uninit()])))
+}

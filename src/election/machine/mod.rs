@@ -1,0 +1,345 @@
+//! The election machine: pure. Each input takes `now`, records what has happened and asks for a step; all decisions
+//! are made in [`Machine::handle_timeout`], from the situation as a whole.
+//!
+//! The life of a Vip, in short: a new agent leaves the addresses as it found them (`Initialize`) until it has heard the
+//! other nodes or knows them to be silent. Then the first eligible node of the list claims: it probes the addresses and,
+//! if nobody answers, becomes `Active` with a higher epoch than any it has heard. The others are `Backup`, watch it,
+//! and claim in turn when it falls silent. A preferred node that returns asks, and is handed the addresses. Two owners
+//! that come to hear each other compare epochs: the lower one leaves at once, the higher one announces anew.
+//!
+//! ```text
+//! handle_desired  ─┐                                   ┌─▶ poll_transmit: heartbeats, probes
+//! handle_held      │                                   │
+//! handle_heartbeat ├─▶ facts ─▶ handle_timeout ─▶ vips ─┼─▶ view: roles, peers, events
+//! handle_probe_…   │           (steps each Vip)         │
+//! clock            ─┘                                   └─▶ poll_timeout: when to step next
+//! ```
+
+mod desired;
+mod facts;
+mod handover;
+mod heartbeat;
+mod outbox;
+mod own;
+mod peer;
+mod probe;
+mod rules;
+mod stand_by;
+mod vip;
+
+#[cfg(test)]
+pub(super) use rules::Rule;
+pub use rules::Rules;
+
+use super::{session::Verdict, wire::Packet};
+use crate::model::{ElectionView, Heartbeat, Held, Mac, Name, Role};
+use facts::Context;
+use outbox::Outbox;
+use peer::{Change, PeerState, dead_time};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::{IpAddr, SocketAddr},
+    time::{Duration, Instant},
+};
+use vip::VipState;
+
+/// The election of one node.
+#[derive(Debug)]
+pub struct Machine {
+    session: u64,
+    born: Instant,
+    me: Option<Name>,
+    heartbeat: Heartbeat,
+    macs: Vec<Mac>,
+    held: Held,
+    peers: BTreeMap<Name, PeerState>,
+    vips: BTreeMap<Name, VipState>,
+    /// Wall clock in ms, and when it was read.
+    wall: (u64, Instant),
+    voice: bool,
+    rules: Rules,
+    out: Outbox,
+    transmits: VecDeque<Transmit>,
+    /// Something was recorded that has not been decided upon yet.
+    pending: bool,
+    stepped_at: Instant,
+    next_heartbeat: Instant,
+    round: u64,
+    /// What was last said to everybody.
+    said: Vec<super::wire::Claim>,
+    /// Peers that should hear from this node at once, by path.
+    greet: Vec<(Name, usize)>,
+}
+
+/// Something to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Transmit {
+    /// A heartbeat.
+    Heartbeat {
+        /// To this node,
+        peer: Name,
+        /// on the path of this index.
+        path: usize,
+        /// To be encoded and signed.
+        packet: Box<Packet>,
+    },
+    /// An ARP or ND probe.
+    Probe {
+        /// `ifindex` of the device.
+        link: u32,
+        /// Who has this?
+        ip: IpAddr,
+    },
+}
+
+impl Machine {
+    /// A machine that knows nothing yet. `session`: drawn at random for this process. `wall_ms`: the wall clock in
+    /// milliseconds since 1970.
+    pub fn new(now: Instant, session: u64, wall_ms: u64) -> Self {
+        Self {
+            session,
+            born: now,
+            me: None,
+            heartbeat: Heartbeat::default(),
+            macs: Vec::new(),
+            held: Held::new(),
+            peers: BTreeMap::new(),
+            vips: BTreeMap::new(),
+            wall: (wall_ms, now),
+            voice: true,
+            rules: Rules::default(),
+            out: Outbox::default(),
+            transmits: VecDeque::new(),
+            pending: true,
+            stepped_at: now,
+            next_heartbeat: now,
+            round: 0,
+            said: Vec::new(),
+            greet: Vec::new(),
+        }
+    }
+
+    /// The wall clock, in milliseconds since 1970. A clock that jumps is harmless: epochs only grow.
+    pub fn handle_wall_clock(&mut self, now: Instant, wall_ms: u64) {
+        self.wall = (wall_ms, now);
+    }
+
+    /// Whether this node can speak to its peers, that is, has a key. While it cannot, it does not take their silence
+    /// for death when it starts: it stays in Initialize and changes nothing.
+    pub fn handle_voice(&mut self, voice: bool) {
+        self.pending |= voice != self.voice;
+        self.voice = voice;
+    }
+
+    /// Which Vip addresses are on this node's devices now.
+    pub fn handle_held(&mut self, held: Held) {
+        self.pending |= held != self.held;
+        self.held = held;
+    }
+
+    /// An authentic heartbeat that came in on `path`. The error is the word under which a refused one is counted.
+    pub fn handle_heartbeat(&mut self, now: Instant, path: usize, packet: Packet) -> Result<(), &'static str> {
+        let sender = packet.sender.clone();
+        let result = self.receive(now, path, packet);
+        if let Err(reason) = result {
+            self.count_refusal(now, &sender, path, reason);
+        }
+        result
+    }
+
+    /// A datagram that came in on `path` and could not be verified or read.
+    pub fn handle_rejected(&mut self, now: Instant, path: usize, source: SocketAddr, reason: &'static str) {
+        let from = |peer: &&Name| self.peers[*peer].ends.get(path).is_some_and(|ends| ends.1.ip() == source.ip());
+        match self.peers.keys().find(from).cloned() {
+            Some(peer) => self.count_refusal(now, &peer, path, reason),
+            None => self.out.refusal(now, &source.ip().to_string(), reason),
+        }
+    }
+
+    /// Somebody answers for `ip`.
+    pub fn handle_probe_answer(&mut self, now: Instant, ip: IpAddr, mac: Mac) {
+        if self.macs.contains(&mac) {
+            return;
+        }
+        let peer = self.peers.iter().find(|(_, peer)| peer.macs.contains(&mac)).map(|(name, _)| name.clone());
+        for vip in self.vips.values_mut().filter(|vip| vip.candidate.addresses.contains(&ip)) {
+            let Some(probing) = &mut vip.probing else { continue };
+            self.pending = true;
+            if let Some(name) = &peer {
+                probing.peer_answered(name.clone(), ip);
+                continue;
+            }
+            probing.stranger_answered(now);
+            vip.claiming = false;
+            if vip.foreign.replace((ip, mac)) != Some((ip, mac)) {
+                self.out.event(now, &*vip.candidate.vip, format!("{mac}, which belongs to no peer, answers for {ip}"));
+            }
+        }
+    }
+
+    /// Decides. To be called whenever [`Self::poll_timeout`] is due, after all inputs at hand have been handed in.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.pending = false;
+        self.out.wake = None;
+        self.forgive_sleep(now);
+        let newly_heard = self.refresh_peers(now);
+        self.step_vips(now, newly_heard);
+        for (link, ip) in std::mem::take(&mut self.out.probes) {
+            self.transmits.push_back(Transmit::Probe { link, ip });
+        }
+        self.speak(now);
+        self.stepped_at = now;
+    }
+
+    /// When [`Self::handle_timeout`] is to be called next; a time that has passed means at once.
+    pub fn poll_timeout(&self) -> Instant {
+        let next = self.out.wake.map_or(self.next_heartbeat, |wake| wake.min(self.next_heartbeat));
+        if self.pending { self.stepped_at } else { next }
+    }
+
+    /// The next thing to send.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    /// Grows with every change of the view that is worth publishing at once; counters alone are not.
+    pub fn revision(&self) -> u64 {
+        self.out.revision
+    }
+
+    /// What has been decided and what is known.
+    pub fn view(&self, now: Instant) -> ElectionView {
+        let digests = self.vips.values().flat_map(|vip| {
+            let digest = vip.candidate.digest;
+            vip.candidate.addresses.iter().map(move |ip| (*ip, digest))
+        });
+        let digests = digests.collect();
+        ElectionView {
+            vips: self.vips.iter().map(|(name, vip)| (name.clone(), vip.view(now))).collect(),
+            peers: self.peers.iter().map(|(name, peer)| (name.clone(), peer.view(now, &digests))).collect(),
+            events: self.out.events().cloned().collect(),
+        }
+    }
+
+    /// The role for one Vip; cheaper than a whole view.
+    pub fn role(&self, vip: &str) -> Option<Role> {
+        self.vips.get(vip).map(|vip| vip.role)
+    }
+
+    /// Whether `peer` is heard.
+    pub fn hears(&self, peer: &str) -> bool {
+        self.peers.get(peer).is_some_and(|peer| peer.heard)
+    }
+
+    fn receive(&mut self, now: Instant, path: usize, packet: Packet) -> Result<(), &'static str> {
+        match &self.me {
+            Some(me) if packet.sender == *me => return Err("reflected"),
+            Some(me) if packet.destination == *me => {}
+            _ => return Err("wrong_destination"),
+        }
+        if usize::from(packet.path) != path {
+            return Err("wrong_path");
+        }
+        let sender = packet.sender.clone();
+        let peer = self.peers.get_mut(&sender).ok_or("unknown_peer")?;
+        let (verdict, news) = peer.receive(now, packet);
+        if news {
+            self.out.changed();
+        }
+        match verdict {
+            Verdict::Live { adopted } => {
+                self.pending = true;
+                if adopted {
+                    self.greet.push((sender, path));
+                }
+                Ok(())
+            }
+            Verdict::Reply(echo) => {
+                self.reply(now, &sender, path, echo);
+                Err("stale_session")
+            }
+            Verdict::Refused(reason) => Err(reason),
+        }
+    }
+
+    fn count_refusal(&mut self, now: Instant, peer: &Name, path: usize, reason: &'static str) {
+        if let Some(state) = self.peers.get_mut(peer) {
+            state.reject(path, reason);
+        }
+        // These come with every restart and with packets that overtake each other: counted, but no event.
+        if !matches!(reason, "stale_session" | "replayed") {
+            self.out.refusal(now, peer, reason);
+        }
+    }
+
+    /// An agent that was stopped for a while (a busy host, SIGSTOP) has not listened: what it did not hear in that
+    /// time proves nothing.
+    fn forgive_sleep(&mut self, now: Instant) {
+        let slept = now.saturating_duration_since(self.stepped_at.max(self.born));
+        if slept > self.heartbeat.interval * 2 && self.rules.hold(rules::Rule::ForgiveSleep) {
+            let silent_since = self.stepped_at;
+            for peer in self.peers.values_mut() {
+                if peer.last_heard.is_some_and(|at| at <= silent_since) {
+                    peer.forgive(slept);
+                }
+            }
+        }
+    }
+
+    /// Whether a peer is heard that was not.
+    fn refresh_peers(&mut self, now: Instant) -> bool {
+        let my_dead = dead_time(self.heartbeat);
+        let mut newly_heard = false;
+        for (name, peer) in &mut self.peers {
+            let mutual = peer.mutual();
+            match peer.refresh(now, my_dead) {
+                Some(Change::Heard) => {
+                    newly_heard = true;
+                    self.out.event(now, &**name, "heard");
+                }
+                Some(Change::Lost) => {
+                    let silence = crate::model::format_duration(peer.dead_time());
+                    self.out.event(now, &**name, format!("silent for {silence} on all paths"));
+                }
+                None => {}
+            }
+            if mutual != peer.mutual() {
+                self.out.changed();
+            }
+            if let Some(dead_at) = peer.dead_at() {
+                self.out.wake_at(dead_at);
+            }
+        }
+        newly_heard
+    }
+
+    fn step_vips(&mut self, now: Instant, newly_heard: bool) {
+        let Some(me) = &self.me else { return };
+        let elapsed = now.saturating_duration_since(self.wall.1).as_millis();
+        let ctx = Context {
+            now,
+            me,
+            wall_ms: self.wall.0.saturating_add(elapsed as u64),
+            peers: &self.peers,
+            held: &self.held,
+            voice: self.voice,
+            newly_heard,
+            rules: self.rules,
+        };
+        for vip in self.vips.values_mut() {
+            vip.step(&ctx, &mut self.out);
+        }
+    }
+
+    /// A number for the first datagram of a new path: higher than any that this process can have sent on it before.
+    fn first_seq(&self, now: Instant) -> u64 {
+        let age = now.saturating_duration_since(self.born).max(Duration::from_micros(1));
+        age.as_micros() as u64
+    }
+
+    /// Switches off one rule.
+    #[cfg(test)]
+    pub(super) fn set_rules(&mut self, rules: Rules) {
+        self.rules = rules;
+    }
+}

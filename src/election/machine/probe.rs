@@ -1,0 +1,74 @@
+//! Asking the wire: a run of probes of all addresses of one Vip.
+
+use super::rules::{ANSWER_PATIENCE, FOREIGN_EVERY, PROBE_EVERY, SILENT_PROBES};
+use crate::model::Name;
+use std::{net::IpAddr, time::Instant};
+
+/// Probes go out every 20 ms for as long as the run lasts; the last three without an answer make silence.
+#[derive(Debug)]
+pub(super) struct Probing {
+    next_at: Instant,
+    /// A probe is under way, sent at the last tick.
+    sent: bool,
+    answered: bool,
+    silent: u32,
+    /// The last answer of a peer's device.
+    pub(super) peer: Option<(Name, IpAddr)>,
+}
+
+/// What the wire says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Nobody has the addresses.
+    Silent,
+    /// Not known yet, or somebody answers.
+    Wait,
+}
+
+impl Probing {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { next_at: now, sent: false, answered: false, silent: 0, peer: None }
+    }
+
+    /// Whether probes are to be sent now.
+    pub(super) fn tick(&mut self, now: Instant) -> bool {
+        if now < self.next_at {
+            return false;
+        }
+        if self.sent && !self.answered {
+            self.silent += 1;
+        }
+        self.sent = true;
+        self.answered = false;
+        self.next_at = now + PROBE_EVERY;
+        true
+    }
+
+    pub(super) fn next_at(&self) -> Instant {
+        self.next_at
+    }
+
+    /// A peer's device has answered.
+    pub(super) fn peer_answered(&mut self, name: Name, ip: IpAddr) {
+        self.answered = true;
+        self.silent = 0;
+        self.peer = Some((name, ip));
+    }
+
+    /// A host that is no peer has answered: it is asked again after a while.
+    pub(super) fn stranger_answered(&mut self, now: Instant) {
+        self.sent = false;
+        self.answered = false;
+        self.silent = 0;
+        self.next_at = now + FOREIGN_EVERY;
+    }
+
+    pub(super) fn verdict(&self) -> Verdict {
+        if self.silent >= SILENT_PROBES { Verdict::Silent } else { Verdict::Wait }
+    }
+
+    /// Until when a peer's device that answers may delay a claim to what is vacant since `vacant`.
+    pub(super) fn patience(&self, vacant: Instant) -> Option<Instant> {
+        self.peer.as_ref().map(|_| vacant + ANSWER_PATIENCE)
+    }
+}

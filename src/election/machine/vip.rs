@@ -1,0 +1,313 @@
+//! One Vip on this node: its role and what the role rests on.
+//!
+//! ```text
+//!                  an owner is heard, or the others are
+//!                  heard (or silent) and we hold nothing
+//!   ┌────────────┐ ───────────────────────────────▶ ┌────────┐
+//!   │ Initialize │                                  │ Backup │ ◀─┐
+//!   └────────────┘                                  └────────┘   │ a higher epoch is heard (at once)
+//!         │ we hold the addresses,                       │       │ a peer asks and is entitled (gracefully)
+//!         │ nobody is Active,                   vacant,  │       │ this node leaves (gracefully)
+//!         │ the wire is silent             our turn, and │       │ its device is gone (at once)
+//!         │                           the wire is silent,│       │
+//!         │                          or it was offered us│       │
+//!         │                                              ▼       │
+//!         └──────────────────────────────────────────▶ ┌────────┐│
+//!                                                      │ Active │┘
+//!                                                      └────────┘
+//! ```
+//!
+//! A Vip is *vacant* while no peer that is heard owns or has any of its addresses. [`step`](VipState::step) looks at
+//! the whole situation each time; nothing depends on having seen the moment at which something changed.
+
+use super::{
+    facts::{Contender, Context, Rival},
+    handover::{Refusal, Release},
+    outbox::Outbox,
+    probe::Probing,
+    rules::{CANNOT_HOLD_FOR, HOLD_PATIENCE, Rule},
+};
+use crate::{
+    election::wire::Claim,
+    model::{Candidate, Mac, Name, Role, VipView},
+};
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+
+#[derive(Debug)]
+pub(super) struct VipState {
+    pub(super) candidate: Candidate,
+    pub(super) role: Role,
+    pub(super) since: Instant,
+    pub(super) why: String,
+    /// Of this node's last claim.
+    pub(super) epoch: u64,
+    /// The highest one ever heard.
+    pub(super) seen_epoch: u64,
+    pub(super) graceful: bool,
+    pub(super) announcement: u64,
+    pub(super) became_active: u64,
+    pub(super) owner: Option<Name>,
+    pub(super) foreign: Option<(IpAddr, Mac)>,
+    /// When Initialize began.
+    pub(super) created: Instant,
+    /// The others have been heard or are silent for good.
+    pub(super) started: bool,
+    pub(super) vacant_since: Option<Instant>,
+    pub(super) probing: Option<Probing>,
+    pub(super) release: Option<Release>,
+    pub(super) refused: BTreeMap<Name, Refusal>,
+    /// Said in heartbeats; see [`Claim`].
+    pub(super) asks: bool,
+    pub(super) claiming: bool,
+    /// Since when nothing speaks against this node.
+    pub(super) eligible_since: Option<Instant>,
+    /// Since when it is Active without having the addresses.
+    unheld_since: Option<Instant>,
+    /// It could not get the addresses onto its device: not eligible until then.
+    pub(super) cannot_hold_until: Option<Instant>,
+    conflict_since: Option<Instant>,
+    dual_owner: Duration,
+    others_occupy: bool,
+}
+
+impl VipState {
+    pub(super) fn new(now: Instant, candidate: Candidate, epoch: u64) -> Self {
+        Self {
+            candidate,
+            role: Role::Initialize,
+            since: now,
+            why: "the agent has just started or the Vip is new; addresses stay as they are".to_owned(),
+            epoch,
+            seen_epoch: epoch,
+            graceful: false,
+            announcement: 0,
+            became_active: 0,
+            owner: None,
+            foreign: None,
+            created: now,
+            started: false,
+            vacant_since: None,
+            probing: None,
+            release: None,
+            refused: BTreeMap::new(),
+            asks: false,
+            claiming: false,
+            eligible_since: None,
+            unheld_since: None,
+            cannot_hold_until: None,
+            conflict_since: None,
+            dual_owner: Duration::ZERO,
+            others_occupy: false,
+        }
+    }
+
+    /// Decides anew.
+    pub(super) fn step(&mut self, ctx: &Context, out: &mut Outbox) {
+        let rivals = Rival::gather(ctx, self);
+        self.look(ctx, &rivals, out);
+        let before = self.role;
+        self.act(ctx, &rivals, out);
+        // What follows from the new role is not left to the next step; one change a step is enough for all schedules.
+        if self.role != before {
+            self.act(ctx, &rivals, out);
+        }
+        self.note_owner(ctx, &rivals, out);
+    }
+
+    /// Place in the order of preference.
+    pub(super) fn place(&self, node: &Name) -> Option<usize> {
+        self.candidate.nodes.iter().position(|other| other == node)
+    }
+
+    /// Any of the addresses is on a device of this node.
+    pub(super) fn holds(&self, ctx: &Context) -> bool {
+        self.candidate.addresses.iter().any(|ip| ctx.held.contains(ip))
+    }
+
+    /// This node would claim if it came to it.
+    pub(super) fn takes_part(&self) -> bool {
+        !self.candidate.eligibility.leaving && self.candidate.link.is_some()
+    }
+
+    /// Nothing speaks against this node.
+    pub(super) fn eligible(&self) -> bool {
+        self.takes_part() && self.candidate.eligibility.is_eligible() && self.cannot_hold_until.is_none()
+    }
+
+    /// What speaks against this node, in words.
+    pub(super) fn reason(&self) -> String {
+        let eligibility = &self.candidate.eligibility;
+        if eligibility.leaving {
+            return "the agent is leaving".to_owned();
+        }
+        if !eligibility.reasons.is_empty() {
+            return eligibility.reasons.join(", ");
+        }
+        if self.candidate.link.is_none() {
+            return "there is no device for the addresses".to_owned();
+        }
+        self.cannot_hold_until.map(|_| "the addresses could not be added".to_owned()).unwrap_or_default()
+    }
+
+    pub(super) fn contender<'a>(&self, ctx: &Context<'a>) -> Option<Contender<'a>> {
+        let holding = self.release.is_none() && self.holds(ctx);
+        self.takes_part().then_some(Contender { name: ctx.me, holding, eligible: self.eligible() })
+    }
+
+    /// Changes the role, for people with a reason.
+    pub(super) fn become_role(&mut self, ctx: &Context, role: Role, why: String, out: &mut Outbox) {
+        out.event(ctx.now, &*self.candidate.vip, format!("{} → {}: {why}", self.role.as_str(), role.as_str()));
+        self.role = role;
+        self.since = ctx.now;
+        self.why = why;
+        self.unheld_since = None;
+        self.probing = None;
+        self.claiming = false;
+        self.asks = false;
+        self.vacant_since = None;
+    }
+
+    pub(super) fn explain(&mut self, why: String, out: &mut Outbox) {
+        if self.why != why {
+            self.why = why;
+            out.changed();
+        }
+    }
+
+    /// Claims the addresses: a new epoch, higher than any known.
+    pub(super) fn claim(&mut self, ctx: &Context, because: &str, out: &mut Outbox) {
+        if ctx.rules.hold(Rule::EpochGrows) {
+            self.epoch = self.epoch.max(self.seen_epoch).max(ctx.wall_ms).saturating_add(1);
+        }
+        self.became_active += 1;
+        if self.holds(ctx) {
+            self.announcement += 1;
+        }
+        let why = format!("{because} (epoch {})", self.epoch);
+        self.become_role(ctx, Role::Active, why, out);
+        self.graceful = false;
+        self.foreign = None;
+        self.release = None;
+        self.started = true;
+    }
+
+    pub(super) fn announce(&mut self, out: &mut Outbox) {
+        self.announcement += 1;
+        out.changed();
+    }
+
+    /// What this node says of each address.
+    pub(super) fn claims<'a>(&'a self, held: &'a crate::model::Held) -> impl Iterator<Item = Claim> + 'a {
+        let reason = if self.eligible() { String::new() } else { self.reason() };
+        self.candidate.addresses.iter().map(move |ip| Claim {
+            ip: *ip,
+            role: self.role,
+            epoch: if self.role == Role::Active { self.epoch } else { self.epoch.max(self.seen_epoch) },
+            digest: self.candidate.digest,
+            holding: held.contains(ip),
+            asks: self.asks,
+            claiming: self.claiming,
+            eligible: self.eligible(),
+            takes_part: self.takes_part(),
+            offer: self.release.as_ref().and_then(|release| release.to.clone()),
+            reason: reason.clone(),
+        })
+    }
+
+    pub(super) fn view(&self, now: Instant) -> VipView {
+        VipView {
+            role: self.role,
+            since: self.since,
+            epoch: if self.role == Role::Active { self.epoch } else { self.epoch.max(self.seen_epoch) },
+            why: self.why.clone(),
+            owner: self.owner.clone(),
+            announcement: self.announcement,
+            graceful: self.graceful,
+            foreign: self.foreign,
+            became_active: self.became_active,
+            dual_owner: self.dual_owner
+                + self.conflict_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since)),
+        }
+    }
+
+    fn act(&mut self, ctx: &Context, rivals: &[Rival], out: &mut Outbox) {
+        match self.role {
+            Role::Active => self.own(ctx, rivals, out),
+            Role::Backup | Role::Initialize => self.stand_by(ctx, rivals, out),
+        }
+    }
+
+    /// Takes note of what has happened since the last step.
+    fn look(&mut self, ctx: &Context, rivals: &[Rival], out: &mut Outbox) {
+        let heard = rivals.iter().map(|rival| rival.epoch).max();
+        self.seen_epoch = self.seen_epoch.max(heard.unwrap_or(0));
+        self.look_at_device(ctx, out);
+        self.look_for_conflict(ctx, rivals, out);
+        if self.eligible() {
+            self.eligible_since.get_or_insert(ctx.now);
+        } else {
+            self.eligible_since = None;
+        }
+    }
+
+    /// An Active node must have the addresses; one that cannot get them counts as not eligible.
+    fn look_at_device(&mut self, ctx: &Context, out: &mut Outbox) {
+        if self.cannot_hold_until.is_some_and(|until| ctx.now >= until) {
+            self.cannot_hold_until = None;
+        }
+        let holds_all = self.candidate.addresses.iter().all(|ip| ctx.held.contains(ip));
+        if self.role != Role::Active || holds_all {
+            self.unheld_since = None;
+            return;
+        }
+        let deadline = *self.unheld_since.get_or_insert(ctx.now) + HOLD_PATIENCE;
+        if ctx.now < deadline {
+            out.wake_at(deadline);
+        } else if self.cannot_hold_until.is_none() {
+            self.cannot_hold_until = Some(ctx.now + CANNOT_HOLD_FOR);
+            out.event(ctx.now, &*self.candidate.vip, "Active, but the addresses could not be added");
+        }
+    }
+
+    /// Two owners that hear each other, and the end of it; clients may have learned the other's Ethernet address, so
+    /// whoever remains announces.
+    fn look_for_conflict(&mut self, ctx: &Context, rivals: &[Rival], out: &mut Outbox) {
+        let active = self.role == Role::Active;
+        let occupy = active && rivals.iter().any(Rival::occupies);
+        let healed = self.others_occupy && !occupy;
+        self.others_occupy = occupy;
+        let conflict = active && rivals.iter().any(Rival::active);
+        match (conflict, self.conflict_since) {
+            (true, None) => {
+                self.conflict_since = Some(ctx.now);
+                let names: Vec<&str> =
+                    rivals.iter().filter(|rival| rival.active()).map(|rival| &**rival.name).collect();
+                out.event(ctx.now, &*self.candidate.vip, format!("this node and {} are both Active", names.join(", ")));
+            }
+            (false, Some(since)) => {
+                self.dual_owner += ctx.now.saturating_duration_since(since);
+                self.conflict_since = None;
+            }
+            _ => {}
+        }
+        let healing = healed || ctx.newly_heard || (conflict && self.conflict_since == Some(ctx.now));
+        if active && healing && ctx.rules.hold(Rule::AnnounceAfterHeal) {
+            self.announce(out);
+        }
+    }
+
+    fn note_owner(&mut self, ctx: &Context, rivals: &[Rival], out: &mut Outbox) {
+        let owner = match self.role {
+            Role::Active => Some(ctx.me.clone()),
+            _ => super::facts::owner(rivals).map(|rival| rival.name.clone()),
+        };
+        if owner != self.owner {
+            self.owner = owner;
+            out.changed();
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! What makes a heartbeat believable: a liveness session with one peer, proof against replay without any clock that
+//! two nodes would have to share. Pure.
+//!
+//! Each agent draws a random session number when it starts and counts its datagrams per path. Each heartbeat echoes
+//! what was last heard of the other side. A packet is *live* only if
+//!
+//! - it echoes **this** agent's present session: it was made by somebody who has heard this very process; and
+//! - its number is higher than any seen in the peer's session on that path.
+//!
+//! A peer that has restarted has a new session. It is *adopted* only with a packet that echoes this session and a
+//! higher number than any earlier session of the peer has ever echoed: a recording of the former process cannot know
+//! that number. A session that was left is never adopted again.
+//!
+//! An authentic packet that does not echo this session (one of the two sides has restarted) changes nothing, except
+//! that it earns one direct reply which echoes *its* session. The regular stream goes on echoing the adopted one, so a
+//! replayed hello cannot knock out a live peer. Three packets after a restart of either side both are verified:
+//!
+//! ```text
+//!   A (new) ── echo: none ───────────────▶ B      not live; earns a reply
+//!   A       ◀── reply, echo: A's session ─ B      A adopts B, and sends at once
+//!   A       ── echo: B's session ────────▶ B      B adopts A
+//! ```
+
+#[cfg(test)]
+mod tests;
+
+use crate::election::wire::{Echo, Packet};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+/// How many sent datagrams a path remembers the times of, for round trips and for `hears_us`.
+const REMEMBERED: usize = 64;
+/// Sessions of the peer that are over, and unadopted ones that have said hello.
+const MAX_SESSIONS: usize = 8;
+/// A hello is answered at most this often per session.
+const REPLY_EVERY: Duration = Duration::from_millis(10);
+
+/// A session with one peer over all its paths.
+#[derive(Debug)]
+pub struct Session {
+    mine: u64,
+    theirs: Option<u64>,
+    over: VecDeque<u64>,
+    hellos: VecDeque<Hello>,
+    paths: Vec<PathSession>,
+}
+
+/// One path of a [`Session`].
+#[derive(Debug)]
+pub struct PathSession {
+    /// Number of the next datagram.
+    next_seq: u64,
+    /// When which datagram went out.
+    sent_at: VecDeque<(u64, Instant)>,
+    /// The highest number heard in the adopted session.
+    last_seq: u64,
+    /// The highest number of ours that came back.
+    echoed: u64,
+    /// When a live packet came last.
+    pub heard_at: Option<Instant>,
+    /// When the datagram went out that the peer last said it has heard.
+    pub echoed_sent_at: Option<Instant>,
+    /// Of the last packet that echoed a remembered datagram.
+    pub rtt: Option<Duration>,
+    /// Live packets.
+    pub received: u64,
+    /// Datagrams sent.
+    pub sent: u64,
+    /// Gaps in the peer's numbers.
+    pub lost: u64,
+}
+
+/// What is to be done with an authentic packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It counts.
+    Live {
+        /// It began a session: the peer should hear of it at once.
+        adopted: bool,
+    },
+    /// It does not count, but earns one reply with this echo.
+    Reply(Echo),
+    /// It does not count: the word under which it is counted.
+    Refused(&'static str),
+}
+
+/// An unadopted session that has said hello.
+#[derive(Debug, Clone, Copy)]
+struct Hello {
+    session: u64,
+    path: u8,
+    seq: u64,
+    replied_at: Instant,
+}
+
+impl Session {
+    /// A session with a peer of which nothing has been heard. `mine`: drawn at random when this agent started.
+    /// `first_seq` (at least 1) must be higher than any number that this agent has sent to this peer before.
+    pub fn new(mine: u64, paths: usize, first_seq: u64) -> Self {
+        let mut session =
+            Self { mine, theirs: None, over: VecDeque::new(), hellos: VecDeque::new(), paths: Vec::new() };
+        session.resize(paths, first_seq);
+        session
+    }
+
+    /// Adds or drops paths at the end.
+    pub fn resize(&mut self, paths: usize, first_seq: u64) {
+        self.paths.resize_with(paths, || PathSession::new(first_seq.max(1)));
+    }
+
+    /// The paths, by index.
+    pub fn paths(&self) -> &[PathSession] {
+        &self.paths
+    }
+
+    /// Judges an authentic packet of this peer.
+    pub fn receive(&mut self, now: Instant, packet: &Packet) -> Verdict {
+        let Some(path) = self.paths.get(usize::from(packet.path)) else {
+            return Verdict::Refused("wrong_path");
+        };
+        if self.over.contains(&packet.session) {
+            return Verdict::Refused("stale_session");
+        }
+        let adopted = self.theirs == Some(packet.session);
+        if adopted && packet.seq <= path.last_seq {
+            return Verdict::Refused("replayed");
+        }
+        match packet.echo {
+            Some(echo) if echo.session == self.mine => {
+                if echo.seq >= path.next_seq || (!adopted && echo.seq <= path.echoed) {
+                    return Verdict::Refused("stale_session");
+                }
+                if !adopted {
+                    self.adopt(packet.session);
+                }
+                self.paths[usize::from(packet.path)].live(now, packet.seq, echo);
+                Verdict::Live { adopted: !adopted }
+            }
+            _ => self.hello(now, packet),
+        }
+    }
+
+    /// Number and echo of the next regular datagram on `path`. `hears_you`: the peer is heard.
+    pub fn stamp(&mut self, now: Instant, path: usize, hears_you: bool) -> Option<(u64, Option<Echo>)> {
+        let theirs = self.theirs;
+        let path = self.paths.get_mut(path)?;
+        let echo = theirs.map(|session| Echo {
+            session,
+            seq: path.last_seq,
+            hold: path.heard_at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at)),
+            hears_you,
+        });
+        Some((path.number(now), echo))
+    }
+
+    /// Number of the next datagram on `path`, for a reply with an echo of its own.
+    pub fn stamp_reply(&mut self, now: Instant, path: usize) -> Option<u64> {
+        Some(self.paths.get_mut(path)?.number(now))
+    }
+
+    /// The peer says that it has heard something that was sent at most `age` ago, on any path.
+    pub fn echoed_within(&self, now: Instant, age: Duration) -> bool {
+        self.paths.iter().any(|path| path.echoed_sent_at.is_some_and(|at| now < at + age))
+    }
+
+    fn adopt(&mut self, session: u64) {
+        if let Some(old) = self.theirs.replace(session) {
+            push_bounded(&mut self.over, old);
+        }
+        self.hellos.retain(|hello| hello.session != session);
+        for path in &mut self.paths {
+            path.last_seq = 0;
+        }
+    }
+
+    /// A hello earns a reply once per number, and not too often.
+    fn hello(&mut self, now: Instant, packet: &Packet) -> Verdict {
+        let reply =
+            Verdict::Reply(Echo { session: packet.session, seq: packet.seq, hold: Duration::ZERO, hears_you: false });
+        let known = self.hellos.iter_mut().find(|h| h.session == packet.session && h.path == packet.path);
+        let Some(hello) = known else {
+            let (session, path, seq) = (packet.session, packet.path, packet.seq);
+            push_bounded(&mut self.hellos, Hello { session, path, seq, replied_at: now });
+            return reply;
+        };
+        if packet.seq <= hello.seq {
+            return Verdict::Refused("replayed");
+        }
+        hello.seq = packet.seq;
+        if now < hello.replied_at + REPLY_EVERY {
+            return Verdict::Refused("stale_session");
+        }
+        hello.replied_at = now;
+        reply
+    }
+}
+
+impl PathSession {
+    fn new(first_seq: u64) -> Self {
+        Self {
+            next_seq: first_seq,
+            sent_at: VecDeque::with_capacity(REMEMBERED),
+            last_seq: 0,
+            echoed: first_seq - 1,
+            heard_at: None,
+            echoed_sent_at: None,
+            rtt: None,
+            received: 0,
+            sent: 0,
+            lost: 0,
+        }
+    }
+
+    fn number(&mut self, now: Instant) -> u64 {
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        self.sent += 1;
+        if self.sent_at.len() == REMEMBERED {
+            self.sent_at.pop_front();
+        }
+        self.sent_at.push_back((seq, now));
+        seq
+    }
+
+    fn live(&mut self, now: Instant, seq: u64, echo: Echo) {
+        if self.last_seq != 0 {
+            self.lost = self.lost.saturating_add(seq - self.last_seq - 1);
+        }
+        self.last_seq = seq;
+        self.heard_at = Some(now);
+        self.received += 1;
+        self.echoed = self.echoed.max(echo.seq);
+        let sent_at = self.sent_at.iter().rev().find(|(seq, _)| *seq == echo.seq).map(|(_, at)| *at);
+        if let Some(at) = sent_at {
+            self.rtt = Some(now.saturating_duration_since(at).saturating_sub(echo.hold));
+            self.echoed_sent_at = self.echoed_sent_at.max(Some(at));
+        }
+    }
+}
+
+fn push_bounded<T>(queue: &mut VecDeque<T>, item: T) {
+    if queue.len() == MAX_SESSIONS {
+        queue.pop_front();
+    }
+    queue.push_back(item);
+}

@@ -1,0 +1,364 @@
+//! The clock, the queue of what is under way, and the loop.
+
+use super::{
+    check::Checker,
+    host::{Host, Input},
+    net::Net,
+    prng::Rng,
+};
+use crate::{
+    election::{
+        key::Keyring,
+        machine::{Rules, Transmit},
+        wire,
+    },
+    model::{Candidate, Digest, Eligibility, Failback, FailbackMode, Heartbeat, Mac, Name, Peer, Role},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+pub(super) const VIP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 10));
+pub(super) const VIP2: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 11));
+pub(super) const STRANGER: Mac = Mac([6, 6, 6, 6, 6, 6]);
+
+pub(super) struct World {
+    pub(super) now: Instant,
+    pub(super) start: Instant,
+    pub(super) rng: Rng,
+    pub(super) hosts: Vec<Host>,
+    pub(super) net: Net,
+    pub(super) peers: Vec<Arc<Peer>>,
+    pub(super) paths: usize,
+    /// Addresses that a host which is no peer answers for.
+    pub(super) stranger: BTreeSet<IpAddr>,
+    pub(super) rules: Rules,
+    pub(super) check: Checker,
+    /// Every heartbeat that was sent, if recording: receiver, path, bytes.
+    pub(super) record: Option<Vec<(usize, usize, Vec<u8>)>>,
+    /// Who became Active, in order, and when.
+    pub(super) moves: Vec<(Duration, usize)>,
+    pub(super) log: Vec<String>,
+    keys: Keyring,
+    queue: BTreeMap<(Instant, u64), Event>,
+    order: u64,
+    agents: u64,
+}
+
+enum Event {
+    Heartbeat { to: usize, path: usize, bytes: Vec<u8> },
+    Question { to: usize, from: usize, ip: IpAddr },
+    Answer { to: usize, ip: IpAddr, mac: Mac },
+    Apply { host: usize, agent: u64 },
+    Held { host: usize, agent: u64 },
+}
+
+impl World {
+    /// `count` hosts, off, with one Vip that prefers them in order.
+    pub(super) fn new(seed: u64, count: usize, paths: usize, heartbeat: Heartbeat) -> Self {
+        let names = ["lb1", "lb2", "lb3"];
+        #[expect(clippy::disallowed_methods, reason = "an Instant has no other origin; only differences matter")]
+        let start = Instant::now();
+        let address = |host: usize, path: usize| SocketAddr::from(([192, 0, 2 + path as u8, 1 + host as u8], 694));
+        let peer = |host: usize| Peer {
+            name: Name::new(names[host]).unwrap(),
+            addresses: (0..paths).map(|path| address(host, path)).collect(),
+            interfaces: BTreeMap::new(),
+            heartbeat,
+        };
+        let mut world = Self {
+            now: start,
+            start,
+            rng: Rng(seed),
+            hosts: (0..count).map(|index| Host::new(names[index], index)).collect(),
+            net: Net {
+                cut: BTreeSet::new(),
+                front_cut: BTreeSet::new(),
+                loss_percent: 0,
+                duplicate_percent: 0,
+                longest_delay: Duration::from_millis(1),
+            },
+            peers: (0..count).map(|host| Arc::new(peer(host))).collect(),
+            paths,
+            stranger: BTreeSet::new(),
+            rules: Rules::default(),
+            check: Checker::default(),
+            record: None,
+            moves: Vec::new(),
+            log: Vec::new(),
+            keys: Keyring::parse(Path::new("sim"), "k 000102030405060708090a0b0c0d0e0f").unwrap(),
+            queue: BTreeMap::new(),
+            order: 0,
+            agents: 0,
+        };
+        let candidate = world.candidate("web", &[VIP]);
+        for host in &mut world.hosts {
+            host.candidates = vec![candidate.clone()];
+        }
+        world
+    }
+
+    pub(super) fn candidate(&self, vip: &str, addresses: &[IpAddr]) -> Candidate {
+        Candidate {
+            vip: Name::new(vip).unwrap(),
+            addresses: addresses.to_vec(),
+            nodes: self.hosts.iter().map(|host| host.name.clone()).collect(),
+            failback: Failback { mode: FailbackMode::Auto, after: Duration::from_millis(500) },
+            digest: Digest(1),
+            link: Some(2),
+            probed: true,
+            eligibility: Eligibility::default(),
+        }
+    }
+
+    pub(super) fn start_agent(&mut self, host: usize) {
+        self.agents += 1;
+        let session = self.rng.next();
+        self.hosts[host].start_agent(self.now, self.agents, session, &self.peers);
+        if let Some(agent) = &mut self.hosts[host].agent {
+            agent.machine.set_rules(self.rules);
+        }
+    }
+
+    pub(super) fn start_all(&mut self) {
+        (0..self.hosts.len()).for_each(|host| self.start_agent(host));
+    }
+
+    /// `kill -9`: the kernel keeps the addresses and answers for them.
+    pub(super) fn kill_agent(&mut self, host: usize) {
+        self.hosts[host].agent = None;
+    }
+
+    /// Power off.
+    pub(super) fn crash(&mut self, host: usize) {
+        self.kill_agent(host);
+        self.hosts[host].up = false;
+        self.hosts[host].addresses.clear();
+    }
+
+    pub(super) fn boot(&mut self, host: usize) {
+        self.hosts[host].up = true;
+        self.start_agent(host);
+    }
+
+    pub(super) fn hang(&mut self, host: usize, hung: bool) {
+        let now = self.now;
+        let Some(agent) = &mut self.hosts[host].agent else { return };
+        agent.hung = hung;
+        if !hung {
+            let inbox: Vec<Input> = agent.inbox.drain(..).collect();
+            inbox.into_iter().for_each(|input| agent.take(now, input));
+            agent.timer = now;
+        }
+    }
+
+    pub(super) fn reload(&mut self, host: usize) {
+        self.hosts[host].reload(self.now, &self.peers);
+    }
+
+    pub(super) fn replay(&mut self, to: usize, path: usize, bytes: Vec<u8>) {
+        self.push(Duration::from_micros(10), Event::Heartbeat { to, path, bytes });
+    }
+
+    pub(super) fn run_for(&mut self, time: Duration) {
+        let end = self.now + time;
+        let mut same = 0;
+        while let Some(next) = self.next_time().filter(|next| *next <= end) {
+            same = if next > self.now { 0 } else { same + 1 };
+            assert!(same < 10_000, "an agent spins at {:?}: {}", self.at(), self.dump());
+            self.now = self.now.max(next);
+            self.turn();
+            self.observe();
+        }
+        self.now = end;
+    }
+
+    /// Since the beginning.
+    pub(super) fn at(&self) -> Duration {
+        self.now - self.start
+    }
+
+    /// Hosts that are Active, by their agents' word.
+    pub(super) fn active(&self) -> Vec<usize> {
+        (0..self.hosts.len()).filter(|host| self.hosts[*host].role() == Some(Role::Active)).collect()
+    }
+
+    /// Hosts whose kernels have `ip`.
+    pub(super) fn holders(&self, ip: IpAddr) -> Vec<usize> {
+        (0..self.hosts.len()).filter(|host| self.hosts[*host].addresses.contains(&ip)).collect()
+    }
+
+    pub(super) fn dump(&self) -> String {
+        let mut text = self.log.join("\n");
+        for host in &self.hosts {
+            text += &format!("\n{} up={} has {:?}", host.name, host.up, host.addresses);
+            let Some(agent) = &host.agent else { continue };
+            let view = agent.machine.view(self.now);
+            for (name, vip) in &view.vips {
+                text += &format!("\n   {name}: {:?} epoch {} because {}", vip.role, vip.epoch, vip.why);
+            }
+            for event in &view.events {
+                text += &format!("\n   {:?} {}: {}", event.at.duration_since(self.start), event.subject, event.message);
+            }
+        }
+        text
+    }
+
+    pub(super) fn dead_time(&self) -> Duration {
+        self.peers.iter().map(|peer| peer.heartbeat.dead_after.max(peer.heartbeat.interval * 4)).max().unwrap()
+    }
+
+    fn push(&mut self, delay: Duration, event: Event) {
+        self.order += 1;
+        self.queue.insert((self.now + delay, self.order), event);
+    }
+
+    fn next_time(&self) -> Option<Instant> {
+        let timers = self.hosts.iter().filter(|host| host.alive()).filter_map(|host| host.agent.as_ref());
+        let queued = self.queue.first_key_value().map(|((at, _), _)| *at);
+        timers.map(|agent| agent.timer).chain(queued).min()
+    }
+
+    fn turn(&mut self) {
+        while let Some(entry) = self.queue.first_entry() {
+            if entry.key().0 > self.now {
+                break;
+            }
+            let event = entry.remove();
+            self.deliver(event);
+        }
+        for host in 0..self.hosts.len() {
+            let due = self.hosts[host].agent.as_ref().is_some_and(|agent| agent.timer <= self.now);
+            if due && self.hosts[host].alive() {
+                self.step(host);
+            }
+        }
+    }
+
+    fn deliver(&mut self, event: Event) {
+        match event {
+            Event::Heartbeat { to, path, bytes } => {
+                if let Ok(packet) = wire::decode(&bytes, &self.keys) {
+                    self.hand(to, Input::Heartbeat { path, packet });
+                }
+            }
+            Event::Question { to, from, ip } => {
+                if self.hosts[to].up
+                    && self.hosts[to].addresses.contains(&ip)
+                    && let Some(delay) = self.net.frame(&mut self.rng, to, from)
+                {
+                    let mac = self.hosts[to].mac;
+                    self.push(delay, Event::Answer { to: from, ip, mac });
+                }
+            }
+            Event::Answer { to, ip, mac } => self.hand(to, Input::Answer { ip, mac }),
+            Event::Apply { host, agent } if self.is_agent(host, agent) => {
+                if self.hosts[host].alive() {
+                    self.hosts[host].apply();
+                    let delay = self.rng.between(Duration::from_micros(10), Duration::from_millis(1));
+                    self.push(delay, Event::Held { host, agent });
+                } else {
+                    self.push(Duration::from_millis(1), Event::Apply { host, agent });
+                }
+            }
+            Event::Held { host, agent } if self.is_agent(host, agent) => {
+                let held = self.hosts[host].addresses.clone();
+                self.hand(host, Input::Held(held));
+            }
+            Event::Apply { .. } | Event::Held { .. } => {}
+        }
+    }
+
+    fn is_agent(&self, host: usize, id: u64) -> bool {
+        self.hosts[host].up && self.hosts[host].agent.as_ref().is_some_and(|agent| agent.id == id)
+    }
+
+    fn hand(&mut self, host: usize, input: Input) {
+        let now = self.now;
+        let Some(agent) = self.hosts[host].agent.as_mut() else { return };
+        if agent.hung {
+            // As a socket's buffer: what does not fit is lost.
+            if agent.inbox.len() < 300 {
+                agent.inbox.push_back(input);
+            }
+            return;
+        }
+        agent.take(now, input);
+        agent.timer = agent.timer.min(agent.machine.poll_timeout().max(now));
+    }
+
+    fn step(&mut self, host: usize) {
+        let now = self.now;
+        let jitter = self.rng.between(Duration::ZERO, Duration::from_millis(1));
+        let Some(agent) = self.hosts[host].agent.as_mut() else { return };
+        agent.machine.handle_timeout(now);
+        agent.timer = agent.machine.poll_timeout().max(now) + jitter;
+        let mut out = Vec::new();
+        while let Some(transmit) = agent.machine.poll_transmit() {
+            out.push(transmit);
+        }
+        for transmit in out {
+            self.transmit(host, transmit);
+        }
+        self.reconcile(host);
+    }
+
+    fn transmit(&mut self, from: usize, transmit: Transmit) {
+        match transmit {
+            Transmit::Heartbeat { peer, path, packet } => {
+                let to = self.hosts.iter().position(|host| host.name == peer).unwrap();
+                let bytes = wire::encode(&packet, &self.keys);
+                if let Some(record) = &mut self.record {
+                    record.push((to, path, bytes.clone()));
+                }
+                for delay in self.net.heartbeat(&mut self.rng, from, to, path) {
+                    self.push(delay, Event::Heartbeat { to, path, bytes: bytes.clone() });
+                }
+            }
+            Transmit::Probe { ip, .. } => {
+                for to in (0..self.hosts.len()).filter(|to| *to != from) {
+                    if let Some(delay) = self.net.frame(&mut self.rng, from, to) {
+                        self.push(delay, Event::Question { to, from, ip });
+                    }
+                }
+                if self.stranger.contains(&ip) {
+                    self.push(Duration::from_micros(300), Event::Answer { to: from, ip, mac: STRANGER });
+                }
+            }
+        }
+    }
+
+    /// Starts the model reconcile loop if a role has changed.
+    fn reconcile(&mut self, index: usize) {
+        let now = self.at();
+        let host = &mut self.hosts[index];
+        let Some(agent) = host.agent.as_mut() else { return };
+        let names = host.candidates.iter().map(|candidate| &candidate.vip);
+        let roles: Vec<(Name, Role)> =
+            names.filter_map(|vip| Some((vip.clone(), agent.machine.role(vip)?))).collect();
+        if roles == agent.roles {
+            return;
+        }
+        let was = std::mem::replace(&mut agent.roles, roles);
+        let is_active = |roles: &[(Name, Role)]| roles.iter().any(|(_, role)| *role == Role::Active);
+        if is_active(&agent.roles) && !is_active(&was) {
+            self.moves.push((now, index));
+        }
+        let mut delay = host.apply_time;
+        if !is_active(&agent.roles) {
+            delay += host.quiet_wait;
+        }
+        let (id, delay) = (agent.id, self.rng.between(delay / 4, delay));
+        self.push(delay, Event::Apply { host: index, agent: id });
+    }
+
+    fn observe(&mut self) {
+        let mut check = std::mem::take(&mut self.check);
+        check.look(self);
+        self.check = check;
+    }
+}

@@ -1,0 +1,283 @@
+//! The body of a heartbeat: fields of `type u16, length u16, value`.
+
+use super::{CLAIMS_LEN, Claim, DecodeError, Echo, MAX_MACS, MAX_REASON, MAX_VERSION, Packet};
+use crate::model::{Digest, Mac, Name, Role};
+use std::{net::IpAddr, time::Duration};
+
+const SENDER: u16 = 1;
+const DESTINATION: u16 = 2;
+const STREAM: u16 = 3;
+const ECHO: u16 = 4;
+const VERSION: u16 = 5;
+const MACS: u16 = 6;
+const CLAIM: u16 = 7;
+
+const HOLDING: u8 = 1;
+const ASKS: u8 = 2;
+const CLAIMING: u8 = 4;
+const ELIGIBLE: u8 = 8;
+const TAKES_PART: u8 = 16;
+
+pub(super) fn write(packet: &Packet, out: &mut Vec<u8>) {
+    field(out, SENDER, |out| out.extend(packet.sender.as_bytes()));
+    field(out, DESTINATION, |out| out.extend(packet.destination.as_bytes()));
+    field(out, STREAM, |out| write_stream(packet, out));
+    if let Some(echo) = packet.echo {
+        field(out, ECHO, |out| write_echo(echo, out));
+    }
+    field(out, VERSION, |out| out.extend(clip(&packet.version, MAX_VERSION).as_bytes()));
+    field(out, MACS, |out| packet.macs.iter().take(MAX_MACS).for_each(|mac| out.extend(mac.0)));
+    let mut room = CLAIMS_LEN;
+    for claim in &packet.claims {
+        let Some(left) = room.checked_sub(claim_len(claim)) else { break };
+        room = left;
+        field(out, CLAIM, |out| write_claim(claim, out));
+    }
+}
+
+pub(super) fn read(bytes: &[u8]) -> Result<Packet, DecodeError> {
+    let mut fields = Fields::default();
+    let mut rest = Reader(bytes);
+    while !rest.0.is_empty() {
+        let kind = rest.u16()?;
+        let len = rest.u16()?;
+        fields.take(kind, rest.bytes(len.into())?)?;
+    }
+    fields.packet().ok_or(DecodeError::Malformed)
+}
+
+/// Bytes that a claim takes, its field's head included.
+pub(super) fn claim_len(claim: &Claim) -> usize {
+    let ip = if claim.ip.is_ipv4() { 4 } else { 16 };
+    let offer = claim.offer.as_ref().map_or(0, |name| name.len());
+    4 + 1 + ip + 1 + 1 + 8 + 8 + 1 + offer + 1 + clip(&claim.reason, MAX_REASON).len()
+}
+
+fn field(out: &mut Vec<u8>, kind: u16, write: impl FnOnce(&mut Vec<u8>)) {
+    out.extend(kind.to_be_bytes());
+    let len_at = out.len();
+    out.extend([0; 2]);
+    write(out);
+    let len = (out.len() - len_at - 2) as u16;
+    out[len_at..len_at + 2].copy_from_slice(&len.to_be_bytes());
+}
+
+fn write_stream(packet: &Packet, out: &mut Vec<u8>) {
+    out.push(packet.path);
+    out.extend(packet.session.to_be_bytes());
+    out.extend(packet.seq.to_be_bytes());
+    out.extend(packet.round.to_be_bytes());
+    out.extend(packet.slice.to_be_bytes());
+    out.extend(packet.slices.to_be_bytes());
+    out.extend(micros(packet.interval).to_be_bytes());
+    out.extend(micros(packet.dead_after).to_be_bytes());
+}
+
+fn write_echo(echo: Echo, out: &mut Vec<u8>) {
+    out.extend(echo.session.to_be_bytes());
+    out.extend(echo.seq.to_be_bytes());
+    out.extend(micros(echo.hold).to_be_bytes());
+    out.push(echo.hears_you.into());
+}
+
+fn write_claim(claim: &Claim, out: &mut Vec<u8>) {
+    match claim.ip {
+        IpAddr::V4(ip) => {
+            out.push(4);
+            out.extend(ip.octets());
+        }
+        IpAddr::V6(ip) => {
+            out.push(6);
+            out.extend(ip.octets());
+        }
+    }
+    out.push(match claim.role {
+        Role::Initialize => 0,
+        Role::Backup => 1,
+        Role::Active => 2,
+    });
+    let flags = [
+        (claim.holding, HOLDING),
+        (claim.asks, ASKS),
+        (claim.claiming, CLAIMING),
+        (claim.eligible, ELIGIBLE),
+        (claim.takes_part, TAKES_PART),
+    ];
+    out.push(flags.iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum());
+    out.extend(claim.epoch.to_be_bytes());
+    out.extend(claim.digest.0.to_be_bytes());
+    short_text(out, claim.offer.as_deref().unwrap_or_default());
+    short_text(out, clip(&claim.reason, MAX_REASON));
+}
+
+/// At most 255 bytes; names and clipped texts are.
+fn short_text(out: &mut Vec<u8>, text: &str) {
+    out.push(text.len() as u8);
+    out.extend(text.as_bytes());
+}
+
+fn micros(duration: Duration) -> u64 {
+    duration.as_micros().try_into().unwrap_or(u64::MAX)
+}
+
+fn clip(text: &str, max: usize) -> &str {
+    let end = (0..=max.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or(0)]
+}
+
+/// What has been read of a body so far.
+#[derive(Default)]
+struct Fields {
+    sender: Option<Name>,
+    destination: Option<Name>,
+    stream: Option<Stream>,
+    echo: Option<Echo>,
+    version: String,
+    macs: Vec<Mac>,
+    claims: Vec<Claim>,
+}
+
+struct Stream {
+    path: u8,
+    session: u64,
+    seq: u64,
+    round: u64,
+    slice: u16,
+    slices: u16,
+    interval: Duration,
+    dead_after: Duration,
+}
+
+impl Fields {
+    fn take(&mut self, kind: u16, value: &[u8]) -> Result<(), DecodeError> {
+        let mut reader = Reader(value);
+        match kind {
+            SENDER => self.sender = Some(reader.name(value.len())?),
+            DESTINATION => self.destination = Some(reader.name(value.len())?),
+            STREAM => self.stream = Some(reader.stream()?),
+            ECHO => self.echo = Some(reader.echo()?),
+            VERSION => self.version = reader.text(value.len())?,
+            MACS => self.macs = value.as_chunks().0.iter().copied().map(Mac).collect(),
+            CLAIM => self.claims.push(reader.claim()?),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn packet(self) -> Option<Packet> {
+        let stream = self.stream?;
+        let sane = stream.slice < stream.slices && stream.seq != 0 && !stream.interval.is_zero();
+        sane.then_some(Packet {
+            sender: self.sender?,
+            destination: self.destination?,
+            path: stream.path,
+            session: stream.session,
+            seq: stream.seq,
+            round: stream.round,
+            slice: stream.slice,
+            slices: stream.slices,
+            interval: stream.interval,
+            dead_after: stream.dead_after,
+            echo: self.echo,
+            version: self.version,
+            macs: self.macs,
+            claims: self.claims,
+        })
+    }
+}
+
+/// Takes values off the front; running past the end is an error, bytes left over are not.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn bytes(&mut self, len: usize) -> Result<&'a [u8], DecodeError> {
+        let (head, rest) = self.0.split_at_checked(len).ok_or(DecodeError::Truncated)?;
+        self.0 = rest;
+        Ok(head)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        let (head, rest) = self.0.split_first_chunk().ok_or(DecodeError::Truncated)?;
+        self.0 = rest;
+        Ok(*head)
+    }
+
+    fn u8(&mut self) -> Result<u8, DecodeError> {
+        Ok(u8::from_be_bytes(self.array()?))
+    }
+
+    fn u16(&mut self) -> Result<u16, DecodeError> {
+        Ok(u16::from_be_bytes(self.array()?))
+    }
+
+    fn u64(&mut self) -> Result<u64, DecodeError> {
+        Ok(u64::from_be_bytes(self.array()?))
+    }
+
+    fn micros(&mut self) -> Result<Duration, DecodeError> {
+        Ok(Duration::from_micros(self.u64()?))
+    }
+
+    /// Text for people: control characters are dropped, so that a log stays one line per event.
+    fn text(&mut self, len: usize) -> Result<String, DecodeError> {
+        let text = std::str::from_utf8(self.bytes(len)?).map_err(|_| DecodeError::Malformed)?;
+        Ok(text.chars().filter(|c| !c.is_control()).collect())
+    }
+
+    fn name(&mut self, len: usize) -> Result<Name, DecodeError> {
+        let text = std::str::from_utf8(self.bytes(len)?).map_err(|_| DecodeError::Malformed)?;
+        Name::new(text).map_err(|_| DecodeError::Malformed)
+    }
+
+    fn stream(&mut self) -> Result<Stream, DecodeError> {
+        Ok(Stream {
+            path: self.u8()?,
+            session: self.u64()?,
+            seq: self.u64()?,
+            round: self.u64()?,
+            slice: self.u16()?,
+            slices: self.u16()?,
+            interval: self.micros()?,
+            dead_after: self.micros()?,
+        })
+    }
+
+    fn echo(&mut self) -> Result<Echo, DecodeError> {
+        let (session, seq, hold) = (self.u64()?, self.u64()?, self.micros()?);
+        Ok(Echo { session, seq, hold, hears_you: self.u8()? & 1 != 0 })
+    }
+
+    fn claim(&mut self) -> Result<Claim, DecodeError> {
+        let ip = match self.u8()? {
+            4 => IpAddr::from(self.array::<4>()?),
+            6 => IpAddr::from(self.array::<16>()?),
+            _ => return Err(DecodeError::Malformed),
+        };
+        let role = match self.u8()? {
+            0 => Role::Initialize,
+            1 => Role::Backup,
+            2 => Role::Active,
+            _ => return Err(DecodeError::Malformed),
+        };
+        let flags = self.u8()?;
+        let (epoch, digest) = (self.u64()?, Digest(self.u64()?));
+        let offer = match self.u8()? {
+            0 => None,
+            len => Some(self.name(len.into())?),
+        };
+        let reason_len = self.u8()?;
+        Ok(Claim {
+            ip,
+            role,
+            epoch,
+            digest,
+            holding: flags & HOLDING != 0,
+            asks: flags & ASKS != 0,
+            claiming: flags & CLAIMING != 0,
+            eligible: flags & ELIGIBLE != 0,
+            takes_part: flags & TAKES_PART != 0,
+            offer,
+            reason: self.text(reason_len.into())?,
+        })
+    }
+}

@@ -1,0 +1,291 @@
+//! Links and addresses over rtnetlink: what is there, add, remove, and wake on every change.
+//!
+//! Every address that is added here carries [`ADDRESS_PROTOCOL`] in `IFA_PROTO`, so a restarted agent knows its own
+//! addresses and touches no others. Kernels before 5.18 drop the mark: there a [`record`] of what was added takes its
+//! place.
+//!
+//! # A VIP is no source address
+//!
+//! The node must not use a VIP as the source of its own outgoing connections: they would break when the VIP moves.
+//!
+//! - **IPv6**: `preferred_lft 0` makes the address deprecated, and source selection takes any other address of
+//!   sufficient scope first, from other devices too (RFC 6724 §5, rule 3). Only a node that has no other global
+//!   address at all speaks from it. NODAD, or it could not be used for a second.
+//! - **IPv4, host address (/32)**: added with scope *host*, which `inet_select_addr` skips for every destination beyond
+//!   this host. It answers ARP, accepts connections and can be bound like any other. (`arp_ignore=3` would make it
+//!   mute; 0, 1 and 2 do not look at the scope.)
+//! - **IPv4, with a prefix length below 32**: beside an address of the node in the same subnet it becomes *secondary*,
+//!   which is never selected. **Without one it cannot be had**: the kernel makes the connected route with the VIP as
+//!   its source. Scope host would not help against that route, and would make the kernel refuse the node's own address
+//!   of that subnet when it comes later (`EINVAL`, "Invalid scope value"): a DHCP client could not get its lease back.
+//!   The address is then what `ip address add` would make it. Host addresses are the safe way.
+//! - Connections from the node to a VIP that it holds itself have the VIP on both ends; they never leave the host.
+
+mod address;
+mod device;
+mod events;
+pub mod record;
+mod request;
+
+pub use device::device_for;
+pub use events::Events;
+
+use self::{
+    address::{Candidate, KernelAddress},
+    record::{Entry, Record},
+    request::Requests,
+};
+use super::KernelError;
+use crate::model::{Link, Mac, ObservedAddress, ObservedNetwork, VipAddress};
+use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage};
+use std::{
+    io,
+    net::IpAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// `IFA_PROTO` of the addresses that lbagent adds: `L`. 1–3 are the kernel's own; iproute2's `rt_addrprotos` registers
+/// no other.
+pub const ADDRESS_PROTOCOL: u8 = b'L';
+
+/// A connection to the kernel's rtnetlink. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Netlink {
+    requests: Arc<Requests>,
+    record: Arc<Mutex<Record>>,
+    mark: bool,
+}
+
+/// What [`Netlink::add_address`] found or did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Addition {
+    /// It was not there, and is now.
+    Added,
+    /// It was there already, marked as ours.
+    Present,
+    /// It is there, but somebody else added it: left alone. It is not ours to remove later.
+    Foreign,
+}
+
+/// What [`Netlink::remove_address`] found or did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    /// It was there, and is gone.
+    Removed,
+    /// It was not there.
+    Absent,
+    /// It is there, but somebody else added it: left alone.
+    Foreign,
+}
+
+impl Netlink {
+    /// In the network namespace of the calling thread, on the current tokio runtime. `record` is a file that exists
+    /// only where the kernel does not keep marks; it belongs to one network namespace and lives under /run
+    /// (`/run/lbagent/addresses`), so that a reboot empties it.
+    pub fn connect(record: impl Into<PathBuf>) -> Result<Self, KernelError> {
+        Self::open(record.into(), true)
+    }
+
+    /// As on a kernel before 5.18, which drops the mark: only the record tells our addresses from others.
+    pub fn connect_without_marks(record: impl Into<PathBuf>) -> Result<Self, KernelError> {
+        Self::open(record.into(), false)
+    }
+
+    fn open(record: PathBuf, mark: bool) -> Result<Self, KernelError> {
+        let attempt = |cause| KernelError::new(format!("read the record of addresses {}", record.display()), cause);
+        let record = Record::load(&record).map_err(attempt)?;
+        let requests =
+            Requests::connect().map_err(|cause| KernelError::new("open a connection to rtnetlink", cause))?;
+        Ok(Self { requests: Arc::new(requests), record: Arc::new(Mutex::new(record)), mark })
+    }
+
+    /// All devices and addresses, as they are now.
+    pub async fn observe(&self) -> Result<ObservedNetwork, KernelError> {
+        let links = self.requests.links().await.map_err(|cause| KernelError::new("list network devices", cause))?;
+        let links = links.iter().filter_map(link).map(|link| (link.index, link)).collect();
+        let addresses = self.addresses().await?;
+        let addresses = addresses.iter().map(|it| self.observed(it)).collect();
+        Ok(ObservedNetwork { links, addresses })
+    }
+
+    /// Adds `address` to the device with the index `link`, marked as ours, unless it is there. What is there is never
+    /// altered. A change of an IPv6 address's prefix length needs the removal first: the kernel holds an IPv6 address
+    /// once per device.
+    pub async fn add_address(&self, link: u32, address: VipAddress) -> Result<Addition, KernelError> {
+        let attempt = |cause| KernelError::new(format!("add {address} to {}", device_name(link)), cause);
+        let before = self.addresses().await?;
+        if let Some(existing) = find(&before, link, address) {
+            return Ok(if self.is_ours(existing) { Addition::Present } else { Addition::Foreign });
+        }
+        // Before the address, or a crash between the two would leave one that nobody ever removes.
+        let recorded = self.note_before(link, address, &before);
+        let message = Candidate { link, address, mark: self.mark }.message(&before);
+        if let Err(cause) = self.requests.add_address(message).await {
+            return self.refused(link, address, attempt(cause)).await;
+        }
+        self.verify(link, address, recorded).await.map_err(attempt)
+    }
+
+    /// Removes exactly this device's, ip's and prefix length's address, if it is marked as ours; an absent one is no
+    /// error. The mark is read just before: between the two, somebody would have to remove ours and add their own.
+    ///
+    /// Where the kernel removes other addresses of the same IPv4 subnet with it (its secondaries, while the sysctl
+    /// `promote_secondaries` is 0), they are put back at once.
+    pub async fn remove_address(&self, link: u32, address: VipAddress) -> Result<Removal, KernelError> {
+        let attempt = |cause| KernelError::new(format!("remove {address} from {}", device_name(link)), cause);
+        let before = self.addresses().await?;
+        let Some(existing) = find(&before, link, address) else {
+            self.forget(link, address);
+            return Ok(Removal::Absent);
+        };
+        if !self.is_ours(existing) {
+            return Ok(Removal::Foreign);
+        }
+        let removal = match self.requests.remove_address(existing.message.clone()).await {
+            Ok(()) => Removal::Removed,
+            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => Removal::Absent,
+            Err(cause) => return Err(attempt(cause)),
+        };
+        self.forget(link, address);
+        self.restore(existing.secondaries(&before)).await?;
+        Ok(removal)
+    }
+
+    /// Wakes on every change of a device or an address from here on; see [`Events`].
+    pub fn events(&self) -> Result<Events, KernelError> {
+        Events::subscribe().map_err(|cause| KernelError::new("subscribe to changes of devices and addresses", cause))
+    }
+
+    async fn addresses(&self) -> Result<Vec<KernelAddress>, KernelError> {
+        let messages = self.requests.addresses().await.map_err(|cause| KernelError::new("list addresses", cause))?;
+        Ok(messages.into_iter().filter_map(KernelAddress::parse).collect())
+    }
+
+    fn observed(&self, address: &KernelAddress) -> ObservedAddress {
+        let KernelAddress { link, ip, prefix_len, .. } = *address;
+        ObservedAddress { link, ip, prefix_len, ours: self.is_ours(address) }
+    }
+
+    fn is_ours(&self, address: &KernelAddress) -> bool {
+        address.protocol == Some(ADDRESS_PROTOCOL) || self.record().holds(&address.entry())
+    }
+
+    /// Whether the record was written does not matter where marks stick, and only then is it known that they do.
+    fn note_before(&self, link: u32, address: VipAddress, before: &[KernelAddress]) -> io::Result<()> {
+        let mut record = self.record();
+        if record.needed() {
+            record.retain(&before.iter().map(KernelAddress::entry).collect::<Vec<_>>());
+            return record.insert(Entry { link, ip: address.ip, prefix_len: address.prefix_len, created: None });
+        }
+        Ok(())
+    }
+
+    /// `EEXIST` may only mean that somebody else was faster.
+    async fn refused(&self, link: u32, address: VipAddress, error: KernelError) -> Result<Addition, KernelError> {
+        let Some(errno) = error.errno() else {
+            // The connection broke, so it may be there: better a line in the record too many.
+            return Err(error);
+        };
+        self.forget(link, address);
+        if errno != libc::EEXIST {
+            return Err(explain(error, address));
+        }
+        let now = self.addresses().await?;
+        match find(&now, link, address) {
+            Some(existing) if self.is_ours(existing) => Ok(Addition::Present),
+            Some(_) => Ok(Addition::Foreign),
+            None => Err(error.advise("the device holds it with another prefix length: remove that first")),
+        }
+    }
+
+    async fn verify(&self, link: u32, address: VipAddress, recorded: io::Result<()>) -> io::Result<Addition> {
+        let now = self.addresses().await.map_err(io::Error::other)?;
+        let Some(added) = find(&now, link, address) else {
+            self.forget(link, address);
+            return Err(io::Error::other("it was gone again at once"));
+        };
+        if added.protocol == Some(ADDRESS_PROTOCOL) {
+            self.record().marks_stick(&added.entry());
+            return Ok(Addition::Added);
+        }
+        let recorded = recorded.and_then(|()| self.record().insert(added.entry()));
+        if let Err(error) = recorded {
+            // Nobody would know it for ours after a restart, so it must not stay.
+            self.requests.remove_address(added.message.clone()).await?;
+            return Err(error);
+        }
+        Ok(Addition::Added)
+    }
+
+    /// Puts back what the kernel took away beside the removed address, as it was.
+    async fn restore(&self, secondaries: Vec<KernelAddress>) -> Result<(), KernelError> {
+        if secondaries.is_empty() {
+            return Ok(());
+        }
+        let left = self.addresses().await?;
+        for lost in secondaries.into_iter().filter(|it| find(&left, it.link, it.vip_address()).is_none()) {
+            let (link, address, ours) = (lost.link, lost.vip_address(), self.is_ours(&lost));
+            match self.requests.add_address(lost.message).await {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    let attempt = format!("put {address} back on {}, which the kernel removed", device_name(link));
+                    return Err(KernelError::new(attempt, error));
+                }
+                _ if ours => drop(self.verify(link, address, Ok(())).await),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn forget(&self, link: u32, address: VipAddress) {
+        self.record().remove(link, address.ip, address.prefix_len);
+    }
+
+    fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn find(addresses: &[KernelAddress], link: u32, address: VipAddress) -> Option<&KernelAddress> {
+    addresses.iter().find(|it| it.link == link && it.vip_address() == address)
+}
+
+fn link(message: &LinkMessage) -> Option<Link> {
+    let header = &message.header;
+    let name = message.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::IfName(name) => Some(name.clone()),
+        _ => None,
+    })?;
+    let mac = message.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::Address(bytes) => bytes.as_slice().try_into().ok().map(Mac),
+        _ => None,
+    });
+    Some(Link {
+        index: header.index,
+        name,
+        mac: mac.filter(|_| header.link_layer_type == LinkLayerType::Ether),
+        loopback: header.flags.contains(LinkFlags::Loopback),
+        running: header.flags.contains(LinkFlags::Up | LinkFlags::Running | LinkFlags::LowerUp),
+    })
+}
+
+/// For messages only.
+fn device_name(link: u32) -> String {
+    match nix::net::if_::if_indextoname(link) {
+        Ok(name) if !name.is_empty() => name.to_string_lossy().into_owned(),
+        _ => format!("device {link}"),
+    }
+}
+
+fn explain(error: KernelError, address: VipAddress) -> KernelError {
+    match (error.errno(), address.ip) {
+        (Some(libc::EACCES), IpAddr::V6(_)) => {
+            error.advise("IPv6 is disabled on this device: set its sysctl net.ipv6.conf.DEVICE.disable_ipv6 to 0")
+        }
+        _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests;

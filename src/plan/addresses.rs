@@ -1,0 +1,177 @@
+//! Which addresses to add to this node's devices and which to take away.
+//!
+//! The plan is a set difference between the addresses that this node's roles call for and the addresses that carry
+//! lbagent's mark. An address without the mark is somebody else's: it is never removed or altered, whatever it is
+//! called, and if it is one of ours by number that is said as a problem.
+//!
+//! Adding comes before removing, because adding is what clients wait for; the one exception is an address whose prefix
+//! length was edited, which IPv6 does not let stand twice on one device.
+
+use super::placement::Placements;
+use crate::model::{
+    Desired, ElectionView, Held, Kind, Name, ObjectRef, ObservedAddress, ObservedNetwork, Problem, Role, VipAddress,
+};
+use std::{collections::BTreeSet, net::IpAddr};
+
+/// One change of the machine's addresses, or the wait for the right moment for one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AddressStep {
+    /// Put the address on the device.
+    Add {
+        /// For whom.
+        vip: Name,
+        /// `ifindex`.
+        link: u32,
+        /// With prefix length.
+        address: VipAddress,
+    },
+    /// Take the address, which is marked as ours, off the device.
+    Remove {
+        /// `ifindex`.
+        link: u32,
+        /// With prefix length.
+        address: VipAddress,
+    },
+    /// Another node is about to take this Vip: let its addresses go at a moment when nobody is being answered.
+    AwaitQuiet {
+        /// Whose addresses.
+        vip: Name,
+    },
+}
+
+/// What [`plan`] found to do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AddressPlan {
+    /// In the order in which they are to be tried; each is tried whatever became of those before it.
+    pub steps: Vec<AddressStep>,
+    /// Foreign addresses in the way.
+    pub problems: Vec<Problem>,
+}
+
+/// Everything that [`plan`] looks at.
+#[derive(Debug, Clone, Copy)]
+pub struct AddressInputs<'a> {
+    /// This node.
+    pub me: &'a Name,
+    /// What is wanted.
+    pub desired: &'a Desired,
+    /// Where it goes.
+    pub placements: &'a Placements,
+    /// Whose it is.
+    pub election: &'a ElectionView,
+    /// What is there.
+    pub network: &'a ObservedNetwork,
+    /// Vips for which the quiet moment has come, or has been waited for long enough.
+    pub quiet: &'a BTreeSet<Name>,
+}
+
+/// Compares roles with addresses.
+pub fn plan(inputs: AddressInputs<'_>) -> AddressPlan {
+    let mut plan = AddressPlan::default();
+    // Nothing is known (no state was ever read): that is not the same as "nothing is wanted".
+    if inputs.desired.peers.is_empty() && inputs.desired.vips.is_empty() {
+        return plan;
+    }
+    let wanted = wanted(inputs, &mut plan.problems);
+    for (vip, link, address) in &wanted {
+        plan.add(inputs.network, vip, *link, *address);
+    }
+    let ours = inputs.network.addresses.iter().filter(|observed| observed.ours);
+    for observed in ours.filter(|observed| !wanted.iter().any(|(_, link, ip)| is(observed, *link, *ip))) {
+        plan.remove(inputs, observed);
+    }
+    plan.steps.dedup();
+    plan
+}
+
+/// The addresses of Vips that this host has, whoever put them there: what heartbeats may say it holds.
+pub fn held(desired: &Desired, network: &ObservedNetwork) -> Held {
+    let vips: BTreeSet<IpAddr> =
+        desired.vips.values().flat_map(|vip| &vip.addresses).map(|address| address.ip).collect();
+    network.addresses.iter().map(|observed| observed.ip).filter(|ip| vips.contains(ip)).collect()
+}
+
+impl AddressPlan {
+    fn add(&mut self, network: &ObservedNetwork, vip: &Name, link: u32, address: VipAddress) {
+        let here = |observed: &&ObservedAddress| observed.link == link && observed.ip == address.ip;
+        match network.addresses.iter().find(here) {
+            Some(observed) if is(observed, link, address) || !observed.ours => {}
+            Some(observed) => {
+                self.steps.push(AddressStep::Remove { link, address: as_added(observed) });
+                self.steps.push(AddressStep::Add { vip: vip.clone(), link, address });
+            }
+            None => self.steps.push(AddressStep::Add { vip: vip.clone(), link, address }),
+        }
+    }
+
+    fn remove(&mut self, inputs: AddressInputs<'_>, observed: &ObservedAddress) {
+        let remove = AddressStep::Remove { link: observed.link, address: as_added(observed) };
+        if self.steps.contains(&remove) {
+            return;
+        }
+        let Some(vip) = owner_of(inputs, observed.ip) else {
+            self.steps.push(remove); // of a deleted Vip, or of one that no longer lists this node
+            return;
+        };
+        match inputs.election.vips.get(vip) {
+            // The election has not come to a decision: leave things as they were found.
+            None => {}
+            Some(view) if view.role == Role::Initialize => {}
+            Some(view) if view.role == Role::Backup && view.graceful && !inputs.quiet.contains(vip) => {
+                self.steps.push(AddressStep::AwaitQuiet { vip: vip.clone() });
+            }
+            Some(_) => self.steps.push(remove),
+        }
+    }
+}
+
+/// What this node's roles call for: every address of every Vip for which it is Active and has a device.
+fn wanted(inputs: AddressInputs<'_>, problems: &mut Vec<Problem>) -> Vec<(Name, u32, VipAddress)> {
+    let mut wanted = Vec::new();
+    for (name, placement) in &inputs.placements.vips {
+        let active = inputs.election.vips.get(name).is_some_and(|view| view.role == Role::Active);
+        for address in &placement.vip.addresses {
+            if let Some(foreign) = inputs.network.addresses.iter().find(|o| o.ip == address.ip && !o.ours) {
+                problems.push(foreign_address(name, foreign, active, inputs.network));
+            }
+            if let (true, Some(link)) = (active, &placement.link) {
+                wanted.push((name.clone(), link.index, *address));
+            }
+        }
+    }
+    wanted
+}
+
+fn foreign_address(vip: &Name, foreign: &ObservedAddress, active: bool, network: &ObservedNetwork) -> Problem {
+    let device = network.links.get(&foreign.link).map_or("?", |link| link.name.as_str());
+    let (ip, prefix_len) = (foreign.ip, foreign.prefix_len);
+    let message = format!(
+        "{ip}/{prefix_len} is on {device}, but was not put there by lbagent, which therefore leaves it alone; remove it \
+         from the system's network configuration (`ip address del {ip}/{prefix_len} dev {device}`)"
+    );
+    let about = ObjectRef { kind: Kind::Vip, name: vip.clone() };
+    if active {
+        Problem::warning("ForeignAddress", message).about(about)
+    } else {
+        Problem::error("ForeignAddress", format!("{message}: two nodes answer for it")).about(about)
+    }
+}
+
+/// The Vip of this node that has the address, if one still does.
+fn owner_of<'a>(inputs: AddressInputs<'a>, ip: IpAddr) -> Option<&'a Name> {
+    let has = |vip: &crate::model::Vip| vip.nodes.contains(inputs.me) && vip.addresses.iter().any(|a| a.ip == ip);
+    let known = inputs.desired.peers.contains_key(inputs.me);
+    inputs.desired.vips.iter().find(|(_, vip)| known && has(vip)).map(|(name, _)| name)
+}
+
+fn is(observed: &ObservedAddress, link: u32, address: VipAddress) -> bool {
+    observed.link == link && observed.ip == address.ip && observed.prefix_len == address.prefix_len
+}
+
+fn as_added(observed: &ObservedAddress) -> VipAddress {
+    VipAddress { ip: observed.ip, prefix_len: observed.prefix_len }
+}
+
+#[cfg(test)]
+#[path = "addresses_tests.rs"]
+mod tests;

@@ -1,0 +1,160 @@
+use super::*;
+use crate::plan::fixture::{desired, ip, name, network, view};
+use proptest::prelude::*;
+
+struct Case {
+    me: Name,
+    desired: Desired,
+    network: ObservedNetwork,
+    election: ElectionView,
+    quiet: BTreeSet<Name>,
+}
+
+impl Case {
+    fn new(role: Role) -> Self {
+        Self { me: name("lb1"), desired: desired(), network: network(), election: view(role), quiet: BTreeSet::new() }
+    }
+
+    fn with(mut self, link: u32, address: &str, prefix_len: u8, ours: bool) -> Self {
+        self.network.addresses.push(ObservedAddress { link, ip: ip(address), prefix_len, ours });
+        self
+    }
+
+    fn plan(&self) -> AddressPlan {
+        let placements = Placements::resolve(&self.me, &self.desired, &self.network);
+        plan(AddressInputs {
+            me: &self.me,
+            desired: &self.desired,
+            placements: &placements,
+            election: &self.election,
+            network: &self.network,
+            quiet: &self.quiet,
+        })
+    }
+
+    fn steps(&self) -> Vec<String> {
+        self.plan().steps.iter().map(text).collect()
+    }
+
+    /// What the kernel would have after the plan.
+    fn apply(&mut self) {
+        for step in self.plan().steps {
+            match step {
+                AddressStep::Add { link, address, .. } => {
+                    let VipAddress { ip, prefix_len } = address;
+                    self.network.addresses.push(ObservedAddress { link, ip, prefix_len, ours: true });
+                }
+                AddressStep::Remove { link, address } => {
+                    self.network.addresses.retain(|observed| !is(observed, link, address));
+                }
+                AddressStep::AwaitQuiet { vip } => {
+                    self.quiet.insert(vip);
+                }
+            }
+        }
+    }
+}
+
+fn text(step: &AddressStep) -> String {
+    match step {
+        AddressStep::Add { vip, link, address } => format!("add {address} to {link} for {vip}"),
+        AddressStep::Remove { link, address } => format!("remove {address} from {link}"),
+        AddressStep::AwaitQuiet { vip } => format!("await quiet of {vip}"),
+    }
+}
+
+#[test]
+fn active_adds_what_is_missing() {
+    assert_eq!(Case::new(Role::Active).steps(), ["add 198.51.100.10/32 to 2 for web"]);
+    assert!(Case::new(Role::Active).with(2, "198.51.100.10", 32, true).steps().is_empty());
+}
+
+#[test]
+fn backup_removes_only_what_is_ours() {
+    assert_eq!(Case::new(Role::Backup).with(2, "198.51.100.10", 32, true).steps(), ["remove 198.51.100.10/32 from 2"]);
+    let foreign = Case::new(Role::Backup).with(2, "198.51.100.10", 32, false);
+    assert!(foreign.steps().is_empty());
+    assert!(foreign.plan().problems[0].message.contains("ip address del 198.51.100.10/32 dev eth0"));
+}
+
+#[test]
+fn initialize_leaves_everything_as_it_was_found() {
+    assert!(Case::new(Role::Initialize).steps().is_empty());
+    assert!(Case::new(Role::Initialize).with(2, "198.51.100.10", 32, true).steps().is_empty());
+    let mut unheard_of = Case::new(Role::Active).with(2, "198.51.100.10", 32, true);
+    unheard_of.election.vips.clear();
+    assert!(unheard_of.steps().is_empty());
+}
+
+#[test]
+fn a_graceful_backup_waits_for_a_quiet_moment() {
+    let mut case = Case::new(Role::Backup).with(2, "198.51.100.10", 32, true);
+    case.election.vips.get_mut("web").unwrap().graceful = true;
+    assert_eq!(case.steps(), ["await quiet of web"]);
+    case.quiet.insert(name("web"));
+    assert_eq!(case.steps(), ["remove 198.51.100.10/32 from 2"]);
+}
+
+#[test]
+fn an_edited_device_or_prefix_length_moves_the_address() {
+    let moved = Case::new(Role::Active).with(3, "198.51.100.10", 32, true);
+    assert_eq!(moved.steps(), ["add 198.51.100.10/32 to 2 for web", "remove 198.51.100.10/32 from 3"]);
+    let edited = Case::new(Role::Active).with(2, "198.51.100.10", 24, true);
+    assert_eq!(edited.steps(), ["remove 198.51.100.10/24 from 2", "add 198.51.100.10/32 to 2 for web"]);
+}
+
+#[test]
+fn what_a_deleted_vip_left_behind_goes() {
+    let stray = Case::new(Role::Active).with(2, "198.51.100.10", 32, true).with(2, "198.51.100.77", 32, true);
+    assert_eq!(stray.steps(), ["remove 198.51.100.77/32 from 2"]);
+}
+
+#[test]
+fn no_state_at_all_changes_nothing() {
+    let mut case = Case::new(Role::Active).with(2, "198.51.100.10", 32, true);
+    case.desired = Desired::default();
+    assert!(case.steps().is_empty());
+}
+
+#[test]
+fn a_node_that_is_in_no_peer_holds_nothing() {
+    let mut case = Case::new(Role::Active).with(2, "198.51.100.10", 32, true);
+    case.desired.peers.remove("lb1");
+    case.election.vips.clear();
+    assert_eq!(case.steps(), ["remove 198.51.100.10/32 from 2"]);
+}
+
+#[test]
+fn held_tells_what_the_host_has_whoever_put_it_there() {
+    let case = Case::new(Role::Backup).with(2, "198.51.100.10", 24, false);
+    assert_eq!(held(&case.desired, &case.network), Held::from([ip("198.51.100.10")]));
+}
+
+fn role() -> impl Strategy<Value = Role> {
+    prop_oneof![Just(Role::Initialize), Just(Role::Backup), Just(Role::Active)]
+}
+
+proptest! {
+    /// Foreign addresses survive, and one or two rounds of applying the plan leave nothing to do.
+    #[test]
+    fn converges_and_spares_what_is_foreign(
+        role in role(),
+        graceful in any::<bool>(),
+        there in prop::collection::vec((2u32..4, 9u8..12, prop_oneof![Just(24u8), Just(32)], any::<bool>()), 0..6),
+    ) {
+        let mut case = Case::new(role);
+        case.election.vips.get_mut("web").unwrap().graceful = graceful;
+        for (link, last, prefix_len, ours) in there {
+            let twice = case.network.addresses.iter().any(|o| o.link == link && o.ip == ip(&format!("198.51.100.{last}")));
+            if !twice {
+                case = case.with(link, &format!("198.51.100.{last}"), prefix_len, ours);
+            }
+        }
+        let foreign: Vec<_> = case.network.addresses.iter().filter(|o| !o.ours).cloned().collect();
+        case.apply();
+        case.apply();
+        prop_assert!(case.steps().is_empty());
+        let after: Vec<_> = case.network.addresses.iter().filter(|o| !o.ours).cloned().collect();
+        prop_assert_eq!(foreign, after);
+    }
+}

@@ -1,0 +1,315 @@
+//! The loop that makes this machine match what is wanted.
+//!
+//! Whatever happens – a file, a role, a kernel event, a check, a timer – only *wakes* the loop. A pass then starts from
+//! nothing: it observes the machine, plans against what it sees, applies the plan, observes again and publishes what it
+//! found. So a pass may be lost, repeated or run for the wrong reason without harm, and an address deleted by hand is
+//! repaired by the same lines that do a takeover.
+//!
+//! What the loop remembers between passes is small and disposable: the repeats of announcements, and which Vips have
+//! waited for a quiet moment.
+
+use crate::{
+    apply::Applier,
+    dataplane::Dataplane,
+    desired::Snapshot,
+    election::ElectionInput,
+    kernel::netlink::{Events, Netlink},
+    model::{Desired, ElectionView, HealthTable, Held, Name, ObservedNetwork, Problem, ReconcileStats, Role},
+    plan::{
+        addresses::{self, AddressInputs, AddressStep},
+        announce::{AnnounceSchedule, Occasion, Place},
+        candidates, placement::Placements, proxy,
+    },
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::{mpsc, watch};
+
+/// A pass is made at least this often, whatever is heard from the kernel.
+const RESYNC: Duration = Duration::from_secs(5);
+/// While something that was tried has failed.
+const RETRY: Duration = Duration::from_secs(1);
+/// How long an address may wait for a moment in which nobody is being answered, when another node is about to take it.
+const QUIET_LIMIT: Duration = Duration::from_millis(50);
+
+/// What wakes the loop and what it reads.
+#[derive(Debug)]
+pub struct Inputs {
+    /// Files.
+    pub desired: watch::Receiver<Arc<Snapshot>>,
+    /// Roles.
+    pub election: watch::Receiver<Arc<ElectionView>>,
+    /// Checks of backends.
+    pub health: watch::Receiver<Arc<HealthTable>>,
+    /// Tracked addresses that answer pings.
+    pub pings: watch::Receiver<Arc<BTreeMap<IpAddr, bool>>>,
+    /// True from SIGTERM on.
+    pub leaving: watch::Receiver<bool>,
+    /// The kernel says that a link or an address has changed.
+    pub kernel: Events,
+}
+
+/// Whom the loop tells.
+#[derive(Debug)]
+pub struct Outputs {
+    /// What the election has to know.
+    pub election: watch::Sender<ElectionInput>,
+    /// Which VIP addresses are here.
+    pub held: watch::Sender<Held>,
+    /// What status shows.
+    pub view: watch::Sender<Arc<ReconcileView>>,
+}
+
+/// What the last pass found and did.
+#[derive(Debug, Clone, Default)]
+pub struct ReconcileView {
+    /// As observed after the plan was applied.
+    pub network: ObservedNetwork,
+    /// What is wrong on this machine.
+    pub problems: Vec<Problem>,
+    /// Each address that is to listen, and whether it does.
+    pub listeners: BTreeMap<SocketAddr, Result<(), String>>,
+    /// How the loop itself fares.
+    pub stats: ReconcileStats,
+}
+
+/// The loop.
+#[derive(Debug)]
+pub struct Reconciler {
+    me: Name,
+    netlink: Netlink,
+    applier: Applier,
+    dataplane: Dataplane,
+    inputs: Inputs,
+    outputs: Outputs,
+    announcements: AnnounceSchedule,
+    quiet: Quiet,
+    view: ReconcileView,
+}
+
+impl Reconciler {
+    /// A loop for node `me`.
+    pub fn new(
+        me: Name,
+        netlink: Netlink,
+        applier: Applier,
+        dataplane: Dataplane,
+        inputs: Inputs,
+        outputs: Outputs,
+    ) -> Self {
+        Self {
+            me,
+            netlink,
+            applier,
+            dataplane,
+            inputs,
+            outputs,
+            announcements: AnnounceSchedule::default(),
+            quiet: Quiet::default(),
+            view: ReconcileView::default(),
+        }
+    }
+
+    /// Runs until the agent drops it.
+    pub async fn run(mut self) {
+        let mut reason = "start";
+        loop {
+            self.pass(reason).await;
+            reason = self.wake().await;
+        }
+    }
+
+    /// Waits for something to happen and says what.
+    async fn wake(&mut self) -> &'static str {
+        let failed = !self.view.problems.is_empty() || self.view.listeners.values().any(Result::is_err);
+        let resync = now() + if failed { RETRY } else { RESYNC };
+        let announce = self.announcements.next();
+        let inputs = &mut self.inputs;
+        // A sender that is gone means that the agent is ending; `run` is dropped with it.
+        tokio::select! {
+            biased;
+            Ok(()) = inputs.election.changed() => "role",
+            Ok(()) = inputs.leaving.changed() => "leaving",
+            vip = self.quiet.next() => { self.quiet.come.insert(vip); "quiet" }
+            () = sleep_until(announce) => "announce",
+            () = inputs.kernel.changed() => "kernel",
+            Ok(()) = inputs.desired.changed() => "state",
+            Ok(()) = inputs.health.changed() => "health",
+            Ok(()) = inputs.pings.changed() => "ping",
+            () = sleep_until(Some(resync)) => if failed { "retry" } else { "resync" },
+        }
+    }
+
+    /// Observe, plan, apply, verify, publish.
+    async fn pass(&mut self, reason: &'static str) {
+        let started = now();
+        let desired = self.inputs.desired.borrow_and_update().desired.clone();
+        let election = self.inputs.election.borrow_and_update().clone();
+        let mut problems = Vec::new();
+        let mut network = self.observe(&mut problems).await;
+
+        let placements = Placements::resolve(&self.me, &desired, &network);
+        self.tell_election(&desired, &placements, &network);
+        let plan = addresses::plan(AddressInputs {
+            me: &self.me,
+            desired: &desired,
+            placements: &placements,
+            election: &election,
+            network: &network,
+            quiet: self.quiet.settle(&election),
+        });
+        self.quiet.wait(&self.dataplane, &plan.steps);
+        problems.extend(self.applier.addresses(&plan.steps).await);
+        if plan.steps.iter().any(|step| !matches!(step, AddressStep::AwaitQuiet { .. })) {
+            network = self.observe(&mut problems).await;
+        }
+        publish(&self.outputs.held, addresses::held(&desired, &network));
+        problems.extend(self.announce(&placements, &election, &network));
+
+        let health = self.inputs.health.borrow_and_update().clone();
+        let listeners = self.dataplane.apply(Arc::new(proxy::plan(&self.me, &desired, &health)));
+        let listeners = listeners.into_iter().map(|(at, result)| (at, result.map_err(|error| error.to_string())));
+
+        let failed = problems.len() as u64;
+        problems.extend(placements.problems);
+        problems.extend(plan.problems);
+        self.view.listeners = listeners.collect();
+        self.view.problems = problems;
+        self.view.network = network;
+        self.view.stats.record(reason, now() - started, now(), failed);
+        self.outputs.view.send_replace(Arc::new(self.view.clone()));
+    }
+
+    /// The machine as it is; as it was last seen if the kernel does not answer.
+    async fn observe(&self, problems: &mut Vec<Problem>) -> ObservedNetwork {
+        match self.netlink.observe().await {
+            Ok(network) => network,
+            Err(error) => {
+                problems.push(Problem::error("ObserveFailed", error.to_string()));
+                self.view.network.clone()
+            }
+        }
+    }
+
+    fn tell_election(
+        &mut self,
+        desired: &Desired,
+        placements: &Placements,
+        network: &ObservedNetwork,
+    ) {
+        let pings = self.inputs.pings.borrow_and_update().clone();
+        let leaving = *self.inputs.leaving.borrow_and_update();
+        let input = ElectionInput {
+            node: self.me.clone(),
+            peers: desired.peers.values().cloned().collect(),
+            candidates: candidates::candidates(&self.me, desired, placements, network, &pings, leaving),
+            links: network.links.clone(),
+        };
+        publish(&self.outputs.election, input);
+    }
+
+    fn announce(
+        &mut self,
+        placements: &Placements,
+        election: &ElectionView,
+        network: &ObservedNetwork,
+    ) -> Vec<Problem> {
+        self.announcements.update(now(), &owned(placements, election, network));
+        let due = self.announcements.take_due(now());
+        self.applier.announce(network, &due)
+    }
+}
+
+/// Addresses that this node owns and has: those that it may announce.
+fn owned(
+    placements: &Placements,
+    election: &ElectionView,
+    network: &ObservedNetwork,
+) -> BTreeMap<Place, Occasion> {
+    let mut owned = BTreeMap::new();
+    for (name, placement) in &placements.vips {
+        let (Some(link), Some(view)) = (&placement.link, election.vips.get(name)) else { continue };
+        let addresses = placement.vip.addresses.iter().filter(|_| view.role == Role::Active);
+        for address in addresses.filter(|a| network.addresses.iter().any(|o| o.ip == a.ip && o.link == link.index)) {
+            owned.insert((link.index, address.ip), (view.epoch, view.announcement));
+        }
+    }
+    owned
+}
+
+/// Which Vips wait for a quiet moment, and for which it has come.
+#[derive(Debug)]
+struct Quiet {
+    waiting: BTreeSet<Name>,
+    come: BTreeSet<Name>,
+    sender: mpsc::UnboundedSender<Name>,
+    receiver: mpsc::UnboundedReceiver<Name>,
+}
+
+impl Default for Quiet {
+    fn default() -> Self {
+        // Unbounded in name only: at most one message for each Vip is under way.
+        let (sender, receiver) = mpsc::unbounded_channel();
+        Self { waiting: BTreeSet::new(), come: BTreeSet::new(), sender, receiver }
+    }
+}
+
+impl Quiet {
+    /// Starts the wait for each Vip that the plan wants to let go and that does not wait yet.
+    fn wait(&mut self, dataplane: &Dataplane, steps: &[AddressStep]) {
+        for step in steps {
+            let AddressStep::AwaitQuiet { vip } = step else { continue };
+            if self.waiting.insert(vip.clone()) {
+                let (dataplane, sender, vip) = (dataplane.clone(), self.sender.clone(), vip.clone());
+                tokio::spawn(async move {
+                    dataplane.quiet(&vip, QUIET_LIMIT).await;
+                    // Fails only when the loop is gone, and then nobody needs to know.
+                    let _ = sender.send(vip);
+                });
+            }
+        }
+    }
+
+    /// The next Vip whose moment has come.
+    async fn next(&mut self) -> Name {
+        match self.receiver.recv().await {
+            Some(vip) => {
+                self.waiting.remove(&vip);
+                vip
+            }
+            None => std::future::pending().await, // not while `self` holds a sender
+        }
+    }
+
+    /// The Vips that may go now; forgets those that no longer want to.
+    fn settle(&mut self, election: &ElectionView) -> &BTreeSet<Name> {
+        let leaving = |vip: &Name| election.vips.get(vip).is_some_and(|view| view.role == Role::Backup && view.graceful);
+        self.come.retain(leaving);
+        &self.come
+    }
+}
+
+/// Sends only what is new, so that nobody is woken for nothing.
+fn publish<T: PartialEq>(channel: &watch::Sender<T>, value: T) {
+    channel.send_if_modified(|old| {
+        let new = *old != value;
+        *old = value;
+        new
+    });
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the reconcile loop is the shell that hands `now` to the plan")]
+fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,168 @@
+//! The tables of metrics that have one sample per object: one row each, in the order of the page.
+
+use crate::status::{
+    BackendStatus, ListenerStatus, PathStatus, PeerStatus, PoolStatus, ProcessStatus, Status, VipStatus,
+};
+use prometheus::proto::MetricType;
+
+/// A metric of an object of type `T`.
+pub(super) struct Row<T> {
+    pub(super) name: &'static str,
+    pub(super) help: &'static str,
+    pub(super) kind: MetricType,
+    /// `None`: there is no such number for this object (yet).
+    pub(super) value: fn(&T) -> Option<f64>,
+}
+
+const fn gauge<T>(name: &'static str, help: &'static str, value: fn(&T) -> Option<f64>) -> Row<T> {
+    Row { name, help, kind: MetricType::GAUGE, value }
+}
+
+const fn counter<T>(name: &'static str, help: &'static str, value: fn(&T) -> Option<f64>) -> Row<T> {
+    Row { name, help, kind: MetricType::COUNTER, value }
+}
+
+fn truth(value: bool) -> Option<f64> {
+    Some(f64::from(u8::from(value)))
+}
+
+fn count(value: u64) -> Option<f64> {
+    Some(value as f64)
+}
+
+#[rustfmt::skip]
+pub(super) const STATE: &[Row<Status>] = &[
+    gauge("lbagent_state_generation", "Grows with each change of state that took effect.",
+        |status| count(status.state.generation)),
+    gauge("lbagent_state_objects", "Objects in force.",
+        |status| count(status.state.objects.len() as u64)),
+];
+
+#[rustfmt::skip]
+pub(super) const RECONCILE: &[Row<Status>] = &[
+    counter("lbagent_reconcile_errors_total", "Passes of the reconcile loop in which something could not be done.",
+        |status| count(status.reconcile.errors)),
+    gauge("lbagent_reconcile_last_duration_seconds", "How long the last pass took.",
+        |status| status.reconcile.last_at.map(|_| status.reconcile.last_seconds)),
+    gauge("lbagent_reconcile_last_timestamp_seconds", "When the last pass ended.",
+        |status| status.reconcile.last_at.map(|at| at.unix_seconds())),
+];
+
+/// Of the Vips that name this node.
+#[rustfmt::skip]
+pub(super) const VIPS: &[Row<VipStatus>] = &[
+    gauge("lbagent_vip_active", "1 if this node owns the Vip.",
+        |vip| truth(vip.is_active())),
+    gauge("lbagent_vip_eligible", "1 if this node is fit to own the Vip.",
+        |vip| truth(vip.ineligible.is_empty())),
+    gauge("lbagent_vip_owned", "1 if this node knows the owner of the Vip.",
+        |vip| truth(vip.owner.is_some())),
+    gauge("lbagent_vip_foreign", "1 if a host that is no peer answers for the Vip.",
+        |vip| truth(vip.foreign.is_some())),
+    gauge("lbagent_vip_epoch", "The epoch of the last claim known.",
+        |vip| count(vip.epoch)),
+    gauge("lbagent_vip_role_since_timestamp_seconds", "Since when this node has its role.",
+        |vip| vip.since.map(|since| since.unix_seconds())),
+    counter("lbagent_vip_became_active_total", "How often this node became the owner.",
+        |vip| count(vip.became_active)),
+    counter("lbagent_vip_dual_owner_seconds_total", "Time in which this node owned the Vip and heard another owner.",
+        |vip| Some(vip.dual_owner_seconds)),
+];
+
+#[rustfmt::skip]
+pub(super) const LISTENERS: &[Row<ListenerStatus>] = &[
+    gauge("lbagent_listener_open", "1 if connections are accepted.",
+        |listener| truth(listener.open)),
+    gauge("lbagent_listener_connections", "Client connections open.",
+        |listener| count(listener.connections)),
+    counter("lbagent_listener_accepted_total", "Client connections accepted.",
+        |listener| count(listener.accepted)),
+    counter("lbagent_listener_requests_total", "HTTP requests read.",
+        |listener| (listener.protocol == "http").then_some(listener.requests as f64)),
+    counter("lbagent_listener_received_bytes_total", "Bytes from clients.",
+        |listener| count(listener.bytes_in)),
+    counter("lbagent_listener_sent_bytes_total", "Bytes to clients.",
+        |listener| count(listener.bytes_out)),
+    counter("lbagent_listener_refused_total", "Client connections turned away or not accepted.",
+        |listener| count(listener.refused)),
+    counter("lbagent_listener_errors_total", "Client connections that ended badly.",
+        |listener| count(listener.errors)),
+];
+
+/// Of the other nodes.
+#[rustfmt::skip]
+pub(super) const PEERS: &[Row<PeerStatus>] = &[
+    gauge("lbagent_peer_heard", "1 if heartbeats of the peer arrive.",
+        |peer| truth(peer.heard)),
+    gauge("lbagent_peer_hears_us", "1 if the peer says that it hears this node.",
+        |peer| truth(peer.hears_us)),
+    gauge("lbagent_peer_in_sync", "1 if the peer has the same state.",
+        |peer| truth(peer.in_sync)),
+];
+
+#[rustfmt::skip]
+pub(super) const PATHS: &[Row<PathStatus>] = &[
+    gauge("lbagent_peer_path_up", "1 if heartbeats arrive on the path.",
+        |path| truth(path.up)),
+    gauge("lbagent_peer_path_rtt_seconds", "Of the last heartbeat that echoed one of ours.",
+        |path| path.rtt_seconds),
+    counter("lbagent_peer_path_sent_total", "Heartbeats sent.",
+        |path| count(path.sent)),
+    counter("lbagent_peer_path_received_total", "Heartbeats accepted.",
+        |path| count(path.received)),
+    counter("lbagent_peer_path_lost_total", "Gaps in the peer's sequence.",
+        |path| count(path.lost)),
+];
+
+#[rustfmt::skip]
+pub(super) const POOLS: &[Row<PoolStatus>] = &[
+    gauge("lbagent_pool_backends", "Backends of the pool.",
+        |pool| count(pool.total as u64)),
+    gauge("lbagent_pool_backends_up", "Backends of the pool that are in rotation.",
+        |pool| count(pool.up as u64)),
+];
+
+#[rustfmt::skip]
+pub(super) const BACKENDS: &[Row<BackendStatus>] = &[
+    gauge("lbagent_backend_up", "1 if the backend is in rotation.",
+        |backend| truth(backend.up)),
+    gauge("lbagent_backend_weight", "Its share.",
+        |backend| count(backend.weight.into())),
+    gauge("lbagent_backend_check_duration_seconds", "How long the last check took.",
+        |backend| backend.last_check.as_ref().map(|last| last.seconds)),
+    counter("lbagent_backend_checks_passed_total", "Checks that ended well.",
+        |backend| count(backend.passed)),
+    counter("lbagent_backend_checks_failed_total", "Checks that ended badly.",
+        |backend| count(backend.failed)),
+    counter("lbagent_backend_transitions_total", "How often it went up or down.",
+        |backend| count(backend.transitions)),
+    gauge("lbagent_backend_active", "Requests or connections in progress.",
+        |backend| count(backend.active)),
+    counter("lbagent_backend_connections_total", "Connections established.",
+        |backend| count(backend.connections)),
+    counter("lbagent_backend_connect_errors_total", "Connections that could not be established.",
+        |backend| count(backend.connect_errors)),
+    counter("lbagent_backend_requests_total", "HTTP requests sent.",
+        |backend| count(backend.requests)),
+    counter("lbagent_backend_sent_bytes_total", "Bytes to the backend.",
+        |backend| count(backend.bytes_in)),
+    counter("lbagent_backend_received_bytes_total", "Bytes from the backend.",
+        |backend| count(backend.bytes_out)),
+    counter("lbagent_backend_retries_total", "Requests or connections tried again at the backend.",
+        |backend| count(backend.retries)),
+    counter("lbagent_backend_redispatches_total", "Requests or connections moved to another backend.",
+        |backend| count(backend.redispatches)),
+];
+
+/// Under the customary names of every Prometheus client library.
+#[rustfmt::skip]
+pub(super) const PROCESS: &[Row<ProcessStatus>] = &[
+    counter("process_cpu_seconds_total", "User and system time of the agent.",
+        |process| Some(process.cpu_seconds)),
+    gauge("process_resident_memory_bytes", "Memory in use by the agent.",
+        |process| count(process.resident_bytes)),
+    gauge("process_open_fds", "Open file descriptors of the agent.",
+        |process| count(process.open_fds)),
+    gauge("process_max_fds", "The limit on those.",
+        |process| count(process.max_fds)),
+];

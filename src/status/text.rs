@@ -1,0 +1,251 @@
+//! `lbagent status`: a [`Status`] as a person likes to read it in a terminal.
+
+use super::{BackendStatus, ConditionStatus, PathStatus, PeerStatus, ProblemStatus, Status, Timestamp, VipStatus};
+use std::{fmt::Write, time::Duration};
+
+/// Everything worth a look, in 80 to 120 columns, no colours, no control characters but newlines.
+pub fn render(status: &Status) -> String {
+    let mut text = head(status);
+    section(&mut text, &["VIP", "ROLE", "OWNER", "SINCE", "ADDRESSES"], vips(status));
+    section(&mut text, &["PEER", "HEARD", "SINCE", "VERSION", "STATE", "PATH", "RTT", "LOST"], peers(status));
+    let columns = ["POOL", "UP", "BACKEND", "ADDRESS", "STATE", "SINCE", "ACTIVE", "LAST CHECK"];
+    section(&mut text, &columns, pools(status));
+    section(&mut text, &["LISTENER", "VIP", "PROTOCOL", "OPEN", "CONNECTIONS", "REQUESTS"], listeners(status));
+    let reasons = status.vips.iter().filter(|vip| !vip.why.is_empty());
+    notes(&mut text, "Why", reasons.map(|vip| format!("{}: {}", vip.name, vip.why)));
+    notes(&mut text, "Problems", problems(status));
+    let events = status.events.iter().rev().take(5).rev();
+    notes(&mut text, "Last events", events.map(|event| format!("{} {}: {}", event.at, event.subject, event.message)));
+    text
+}
+
+/// A span of time in its two largest units: `"3d 4h"`, `"12m 5s"`, `"8s"`.
+pub fn span(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}m {}s", seconds % 60),
+        (0, _, _) => format!("{hours}h {minutes}m"),
+        _ => format!("{days}d {hours}h"),
+    }
+}
+
+fn head(status: &Status) -> String {
+    let node = status.node.as_deref().unwrap_or("(in no Peer)");
+    let up = span(status.now.since(status.started_at));
+    let mut text = format!("{node}, lbagent {}, up {up}, {}\n", plain(&status.version), status.now);
+    let state = &status.state;
+    let _ = writeln!(
+        text,
+        "state {} (generation {}, {} objects)",
+        plain(&state.dir),
+        state.generation,
+        state.objects.len()
+    );
+    for condition in &status.conditions {
+        let mark = match condition.status {
+            ConditionStatus::True => "ok     ",
+            ConditionStatus::False => "NOT    ",
+            ConditionStatus::Unknown => "unknown",
+        };
+        let _ = writeln!(text, "{mark}  {:<12}  {}", plain(&condition.r#type), plain(&condition.message));
+    }
+    text
+}
+
+fn vips(status: &Status) -> Vec<Vec<String>> {
+    let row = |vip: &VipStatus| {
+        let addresses = vip.addresses.iter().map(|address| match &address.interface {
+            Some(interface) => format!("{}@{interface}", address.address),
+            None => address.address.to_string(),
+        });
+        vec![
+            vip.name.clone(),
+            vip.role.clone().unwrap_or_else(|| "-".to_owned()),
+            vip.owner.clone().unwrap_or_else(|| "nobody".to_owned()),
+            ago(vip.since, status),
+            addresses.collect::<Vec<_>>().join(" "),
+        ]
+    };
+    status.vips.iter().map(row).collect()
+}
+
+fn peers(status: &Status) -> Vec<Vec<String>> {
+    status.peers.iter().flat_map(|peer| peer_rows(peer, status)).collect()
+}
+
+/// One row for each path, the peer's own columns on the first.
+fn peer_rows(peer: &PeerStatus, status: &Status) -> Vec<Vec<String>> {
+    let heard = match (peer.me, peer.heard, peer.hears_us) {
+        (true, _, _) => "(this node)",
+        (_, true, true) => "yes",
+        (_, true, false) => "yes, deaf",
+        (_, false, _) => "NO",
+    };
+    let state = match (peer.me, peer.heard, peer.in_sync) {
+        (true, _, _) | (_, false, _) => "-",
+        (_, _, true) => "same",
+        (_, _, false) => "DIFFERS",
+    };
+    let version = if peer.version.is_empty() { "-" } else { &peer.version };
+    let own = [&peer.name, heard, &ago(peer.since, status), version, state].map(str::to_owned);
+    with_rows(own.to_vec(), peer.paths.iter().map(path_cells).collect())
+}
+
+fn path_cells(path: &PathStatus) -> Vec<String> {
+    let rtt = path.rtt_seconds.map_or_else(|| "-".to_owned(), |rtt| format!("{:.2} ms", rtt * 1e3));
+    let sent = path.received + path.lost;
+    let lost = if sent == 0 { "-".to_owned() } else { format!("{:.1} %", path.lost as f64 * 100.0 / sent as f64) };
+    let up = if path.up { "" } else { " DOWN" };
+    vec![format!("{}{up}", path.remote), rtt, lost]
+}
+
+fn pools(status: &Status) -> Vec<Vec<String>> {
+    let rows = status.pools.iter().flat_map(|pool| {
+        let own = vec![pool.name.clone(), format!("{}/{}", pool.up, pool.total)];
+        with_rows(own, pool.backends.iter().map(|backend| backend_cells(backend, status)).collect())
+    });
+    rows.collect()
+}
+
+fn backend_cells(backend: &BackendStatus, status: &Status) -> Vec<String> {
+    let state = if backend.up { "up" } else { "DOWN" };
+    let backup = if backend.backup { " (backup)" } else { "" };
+    let check = match &backend.last_check {
+        Some(last) => format!("{} in {:.1} ms", last.detail, last.seconds * 1e3),
+        None => "not yet".to_owned(),
+    };
+    vec![
+        backend.name.clone(),
+        backend.address.to_string(),
+        format!("{state}{backup}"),
+        ago(backend.since, status),
+        backend.active.to_string(),
+        check,
+    ]
+}
+
+fn listeners(status: &Status) -> Vec<Vec<String>> {
+    let all = status.vips.iter().flat_map(|vip| vip.listeners.iter().map(move |listener| (vip, listener)));
+    let rows = all.map(|(vip, listener)| {
+        vec![
+            listener.address.to_string(),
+            vip.name.clone(),
+            listener.protocol.clone(),
+            if listener.open { "yes" } else { "NO" }.to_owned(),
+            listener.connections.to_string(),
+            listener.requests.to_string(),
+        ]
+    });
+    rows.collect()
+}
+
+fn problems(status: &Status) -> impl Iterator<Item = String> {
+    let unfit = status.vips.iter().flat_map(|vip| {
+        vip.ineligible.iter().map(move |reason| format!("warning: {}: this node is not fit: {reason}", vip.name))
+    });
+    let line = |problem: &ProblemStatus| {
+        format!("{}{}: {}", problem.place(), problem.severity.to_lowercase(), problem.message)
+    };
+    status.state.problems.iter().chain(&status.problems).map(line).chain(unfit)
+}
+
+fn ago(since: Option<Timestamp>, status: &Status) -> String {
+    since.map_or_else(|| "-".to_owned(), |since| span(status.now.since(since)))
+}
+
+/// `own` before the first of `rows`, blanks before the others.
+fn with_rows(own: Vec<String>, rows: Vec<Vec<String>>) -> Vec<Vec<String>> {
+    let blank = vec![String::new(); own.len()];
+    if rows.is_empty() {
+        return vec![own];
+    }
+    let first = |(index, row): (usize, Vec<String>)| {
+        let before = if index == 0 { own.clone() } else { blank.clone() };
+        before.into_iter().chain(row).collect()
+    };
+    rows.into_iter().enumerate().map(first).collect()
+}
+
+fn section(text: &mut String, columns: &[&str], rows: Vec<Vec<String>>) {
+    if rows.is_empty() {
+        return;
+    }
+    let header = columns.iter().map(|column| (*column).to_owned()).collect();
+    let rows: Vec<Vec<String>> = std::iter::once(header)
+        .chain(rows)
+        .map(|row: Vec<String>| row.iter().map(|cell| plain(cell)).collect())
+        .collect();
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..columns.len()).map(|column| width(column).unwrap_or(0)).collect();
+    text.push('\n');
+    for row in &rows {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        text.push('\n');
+    }
+}
+
+fn notes(text: &mut String, title: &str, lines: impl Iterator<Item = String>) {
+    for (index, line) in lines.enumerate() {
+        if index == 0 {
+            let _ = writeln!(text, "\n{title}");
+        }
+        let _ = writeln!(text, "  {}", plain(&line));
+    }
+}
+
+/// Files and peers must not drive the reader's terminal.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::Problem,
+        status::{build::tests::golden, fixture::World},
+    };
+
+    #[test]
+    fn a_world_in_good_order_reads_as_the_golden_text() {
+        golden("status.txt", &render(&World::new().status()));
+    }
+
+    #[test]
+    fn what_is_wrong_stands_out() {
+        let mut world = World::new().bad_file().down(&["webA"]);
+        world.peer().heard = false;
+        world.vip().owner = None;
+        world.problems.push(Problem::warning("Odd", "an odd \u{1b}[31mthing\nsecond line"));
+        let text = render(&world.status());
+        for expected in [
+            "NOT      StateValid",
+            "NOT      PeersHeard",
+            "DOWN",
+            "connection refused",
+            "nobody",
+            "vip-web.json:9:16: error: unknown balance",
+            "warning: an odd  [31mthing second line",
+        ] {
+            assert!(text.contains(expected), "no {expected:?} in\n{text}");
+        }
+        assert!(!text.replace('\n', "").contains(|c: char| c.is_control()));
+    }
+
+    #[test]
+    fn an_empty_status_is_a_head_without_tables() {
+        let text = render(&Status::default());
+        assert!(text.starts_with("(in no Peer), lbagent"), "{text}");
+        assert_eq!(text.lines().count(), 2, "{text}");
+    }
+
+    #[test]
+    fn spans_are_told_in_two_units() {
+        let told = |seconds| span(Duration::from_secs(seconds));
+        assert_eq!((told(0), told(59), told(60)), ("0s".into(), "59s".into(), "1m 0s".into()));
+        assert_eq!((told(3599), told(3600), told(90_061)), ("59m 59s".into(), "1h 0m".into(), "1d 1h".into()));
+    }
+}

@@ -1,0 +1,261 @@
+//! The sections of [`Status`](super::Status) that say how the Vips, peers and pools are.
+
+use super::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+};
+
+/// A Vip as this node sees it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct VipStatus {
+    /// `metadata.name`.
+    pub name: String,
+    /// `Active`, `Backup` or `Initialize`; `null` if this node is none of the Vip's nodes.
+    pub role: Option<String>,
+    /// Since when this node has the role.
+    pub since: Option<Timestamp>,
+    /// Why it has the role.
+    pub why: String,
+    /// The node that owns the addresses, as far as this one knows.
+    pub owner: Option<String>,
+    /// Of the last claim known.
+    pub epoch: u64,
+    /// The order of preference.
+    pub nodes: Vec<String>,
+    /// `auto` or `manual`.
+    pub failback: String,
+    /// Why this node is not fit to own it; empty if it is.
+    pub ineligible: Vec<String>,
+    /// They move as a unit.
+    pub addresses: Vec<VipAddressStatus>,
+    /// A host that is no peer answers for one of the addresses.
+    pub foreign: Option<ForeignStatus>,
+    /// Heard nodes that say that they are Active while this node is Active too: it should last a heartbeat or two.
+    pub rivals: Vec<String>,
+    /// How often this node has become Active.
+    pub became_active: u64,
+    /// Time in which this node was Active and heard another Active node.
+    pub dual_owner_seconds: f64,
+    /// Open on Active and Backup alike. Empty if this node is none of the Vip's nodes.
+    pub listeners: Vec<ListenerStatus>,
+}
+
+/// One address of a Vip.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VipAddressStatus {
+    /// Without prefix length.
+    pub address: IpAddr,
+    /// With which it is (to be) added.
+    pub prefix_length: u8,
+    /// On a device of this machine right now, whoever put it there.
+    pub held: bool,
+    /// Put there by lbagent. False while not `held`.
+    pub ours: bool,
+    /// The device that has it.
+    #[serde(default)]
+    pub interface: Option<String>,
+}
+
+/// Somebody else who answers for an address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ForeignStatus {
+    /// The address of the Vip.
+    pub address: IpAddr,
+    /// The Ethernet address that answered.
+    pub mac: String,
+}
+
+/// One listening address, and what its clients did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListenerStatus {
+    /// Address and port.
+    pub address: SocketAddr,
+    /// `http` or `tcp`.
+    pub protocol: String,
+    /// Connections are accepted.
+    pub open: bool,
+    /// Why it is not open.
+    #[serde(default)]
+    pub error: Option<String>,
+    /// Client connections open now.
+    #[serde(default)]
+    pub connections: u64,
+    /// Client connections accepted.
+    #[serde(default)]
+    pub accepted: u64,
+    /// HTTP requests.
+    #[serde(default)]
+    pub requests: u64,
+    /// HTTP responses by class, `1xx` to `5xx`.
+    #[serde(default)]
+    pub responses: BTreeMap<String, u64>,
+    /// Bytes from clients.
+    #[serde(default)]
+    pub bytes_in: u64,
+    /// Bytes to clients.
+    #[serde(default)]
+    pub bytes_out: u64,
+    /// Connections closed at once because of a limit, and accepts that failed.
+    #[serde(default)]
+    pub refused: u64,
+    /// Connections that ended badly on the client's side.
+    #[serde(default)]
+    pub errors: u64,
+}
+
+/// A node.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PeerStatus {
+    /// `metadata.name`.
+    pub name: String,
+    /// This node itself: what follows says nothing then.
+    pub me: bool,
+    /// Heard within its dead time.
+    pub heard: bool,
+    /// It says that it hears this node.
+    pub hears_us: bool,
+    /// Since when `heard` has its value.
+    pub since: Option<Timestamp>,
+    /// The release of lbagent there; empty if never heard.
+    pub version: String,
+    /// It has the same state for every Vip that it shares with this node.
+    pub in_sync: bool,
+    /// Addresses of Vips for which its state differs.
+    pub differs: Vec<IpAddr>,
+    /// Its role by address, as announced.
+    pub roles: BTreeMap<IpAddr, String>,
+    /// Ethernet addresses that it announced.
+    pub macs: Vec<String>,
+    /// The heartbeat paths, by index.
+    pub paths: Vec<PathStatus>,
+}
+
+/// One heartbeat path to a peer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PathStatus {
+    /// This node's end.
+    pub local: SocketAddr,
+    /// The peer's end.
+    pub remote: SocketAddr,
+    /// Heard within the dead time.
+    pub up: bool,
+    /// Of the last heartbeat that echoed one of ours.
+    #[serde(default)]
+    pub rtt_seconds: Option<f64>,
+    /// Heartbeats sent.
+    #[serde(default)]
+    pub sent: u64,
+    /// Heartbeats accepted.
+    #[serde(default)]
+    pub received: u64,
+    /// Gaps in the peer's sequence.
+    #[serde(default)]
+    pub lost: u64,
+    /// Packets refused, by reason.
+    #[serde(default)]
+    pub rejected: BTreeMap<String, u64>,
+}
+
+/// A pool and its backends.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PoolStatus {
+    /// `metadata.name`.
+    pub name: String,
+    /// The algorithm.
+    pub balance: String,
+    /// The check in words.
+    pub check: String,
+    /// Backends in rotation, backup ones included.
+    pub up: usize,
+    /// All backends.
+    pub total: usize,
+    /// Only backup backends are in rotation.
+    pub on_backup: bool,
+    /// In the order of the file.
+    pub backends: Vec<BackendStatus>,
+}
+
+/// One backend, and what the proxy did with it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BackendStatus {
+    /// Unique within the pool.
+    pub name: String,
+    /// Where it serves.
+    pub address: SocketAddr,
+    /// Its share.
+    pub weight: u16,
+    /// Used only while no other is in rotation.
+    #[serde(default)]
+    pub backup: bool,
+    /// In rotation.
+    pub up: bool,
+    /// Since when `up` has its value; `null` before the first check.
+    #[serde(default)]
+    pub since: Option<Timestamp>,
+    /// How often `up` has changed.
+    #[serde(default)]
+    pub transitions: u64,
+    /// Checks in a row that speak against the present state.
+    #[serde(default)]
+    pub against: u32,
+    /// Checks that ended well.
+    #[serde(default)]
+    pub passed: u64,
+    /// Checks that ended badly.
+    #[serde(default)]
+    pub failed: u64,
+    /// The last check; `null` before the first.
+    #[serde(default)]
+    pub last_check: Option<CheckStatus>,
+    /// Requests or connections in progress now.
+    #[serde(default)]
+    pub active: u64,
+    /// Connections established.
+    #[serde(default)]
+    pub connections: u64,
+    /// Connections that could not be established.
+    #[serde(default)]
+    pub connect_errors: u64,
+    /// HTTP requests sent.
+    #[serde(default)]
+    pub requests: u64,
+    /// HTTP responses by class, `1xx` to `5xx`.
+    #[serde(default)]
+    pub responses: BTreeMap<String, u64>,
+    /// Bytes to the backend.
+    #[serde(default)]
+    pub bytes_in: u64,
+    /// Bytes from the backend.
+    #[serde(default)]
+    pub bytes_out: u64,
+    /// Tried again at this backend.
+    #[serde(default)]
+    pub retries: u64,
+    /// Moved to another backend after this one failed.
+    #[serde(default)]
+    pub redispatches: u64,
+}
+
+/// How a check ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckStatus {
+    /// As expected.
+    pub ok: bool,
+    /// In words.
+    pub detail: String,
+    /// From start to end.
+    pub seconds: f64,
+    /// When it ended.
+    pub at: Timestamp,
+}
