@@ -5,7 +5,7 @@
 use crate::{
     cases,
     harness::{
-        Failure, Outcome,
+        Bench, Failure, Outcome,
         wait::{eventually, stays},
     },
 };
@@ -93,7 +93,7 @@ fn linger(stubborn: bool) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn an_ordinary_user_gets_a_world_with_network_namespaces() -> Outcome {
+fn an_ordinary_user_gets_a_world_with_network_namespaces(_: &mut Bench) -> Outcome {
     let mut probe = probe("build");
     // Where the whole suite runs in a user namespace, there is no other user to become: it is the proof by itself.
     if geteuid().is_root() && fs::read_to_string("/proc/self/uid_map")?.split_whitespace().nth(2) != Some("1") {
@@ -104,12 +104,12 @@ fn an_ordinary_user_gets_a_world_with_network_namespaces() -> Outcome {
     if output.status.success() { Ok(()) } else { Err(format!("{}: {said}", output.status).into()) }
 }
 
-fn the_exit_code_comes_through() -> Outcome {
+fn the_exit_code_comes_through(_: &mut Bench) -> Outcome {
     assert_eq!(probe("code").status()?.code(), Some(42));
     Ok(())
 }
 
-fn a_signal_ends_everything_within_a_second() -> Outcome {
+fn a_signal_ends_everything_within_a_second(_: &mut Bench) -> Outcome {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let (mut probe, mark, _out) = start("linger")?;
         kill(Pid::from_raw(probe.id() as i32), signal)?;
@@ -120,14 +120,14 @@ fn a_signal_ends_everything_within_a_second() -> Outcome {
     Ok(())
 }
 
-fn kill_9_of_the_outer_process_leaves_nothing() -> Outcome {
+fn kill_9_of_the_outer_process_leaves_nothing(_: &mut Bench) -> Outcome {
     let (mut probe, mark, _out) = start("linger")?;
     probe.kill()?;
     assert_eq!(probe.wait()?.signal(), Some(9));
     eventually(Duration::from_secs(3), "nothing is left", || Ok(marked(&mark)? == 0))
 }
 
-fn a_stubborn_process_is_killed_after_a_grace() -> Outcome {
+fn a_stubborn_process_is_killed_after_a_grace(_: &mut Bench) -> Outcome {
     let (mut probe, mark, _out) = start("stubborn")?;
     kill(Pid::from_raw(probe.id() as i32), Signal::SIGTERM)?;
     eventually(Duration::from_secs(5), "the probe ends", || Ok(probe.try_wait()?.is_some()))?;
@@ -135,7 +135,7 @@ fn a_stubborn_process_is_killed_after_a_grace() -> Outcome {
     Ok(())
 }
 
-fn mounts_and_files_stay_inside() -> Outcome {
+fn mounts_and_files_stay_inside(_: &mut Bench) -> Outcome {
     let before = fs::read_to_string("/proc/self/mounts")?;
     assert_eq!(probe("files").status()?.code(), Some(0), "the probe could not write to its scratch");
     assert_eq!(fs::read_to_string("/proc/self/mounts")?, before);
@@ -143,7 +143,7 @@ fn mounts_and_files_stay_inside() -> Outcome {
     Ok(())
 }
 
-fn a_threaded_process_is_told_so() -> Outcome {
+fn a_threaded_process_is_told_so(_: &mut Bench) -> Outcome {
     let output = probe("threads").output()?;
     let said = String::from_utf8(output.stdout)?;
     assert!(said.contains("before the first thread"), "{said:?}");

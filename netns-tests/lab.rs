@@ -5,7 +5,7 @@
 use crate::{
     cases,
     harness::{
-        Failure, Outcome,
+        Bench, Failure, Outcome,
         wait::{eventually, now, stays},
     },
 };
@@ -41,7 +41,7 @@ cases![
 /// Long enough for anything on a loaded machine.
 const SOON: Duration = Duration::from_secs(5);
 
-fn clients_reach_servers_over_both_families() -> Outcome {
+fn clients_reach_servers_over_both_families(_: &mut Bench) -> Outcome {
     let (lab, traffic) = start()?;
     eventually(SOON, "all targets answer", || Ok(serves(&traffic)))?;
     let since = now();
@@ -53,7 +53,7 @@ fn clients_reach_servers_over_both_families() -> Outcome {
     Ok(())
 }
 
-fn a_disabled_port_silences_both_directions_and_keeps_the_carrier() -> Outcome {
+fn a_disabled_port_silences_both_directions_and_keeps_the_carrier(_: &mut Bench) -> Outcome {
     let (lab, traffic) = start()?;
     eventually(SOON, "all targets answer", || Ok(serves(&traffic)))?;
     lab.set_forwarding(HostRole::Balancer, "lb1", false)?;
@@ -67,7 +67,7 @@ fn a_disabled_port_silences_both_directions_and_keeps_the_carrier() -> Outcome {
     eventually(SOON, "all targets answer again", || Ok(serves(&traffic)))
 }
 
-fn one_device_can_be_silenced_alone() -> Outcome {
+fn one_device_can_be_silenced_alone(_: &mut Bench) -> Outcome {
     let (lab, traffic) = start()?;
     lab.set_device_forwarding("lb1", "eth1", false)?;
     let since = now();
@@ -79,7 +79,7 @@ fn one_device_can_be_silenced_alone() -> Outcome {
     Ok(())
 }
 
-fn a_crashed_host_comes_back_as_it_was() -> Outcome {
+fn a_crashed_host_comes_back_as_it_was(_: &mut Bench) -> Outcome {
     let (mut lab, traffic) = start()?;
     eventually(SOON, "all targets answer", || Ok(serves(&traffic)))?;
     let links = |host: &Host| -> Result<_, Failure> {
@@ -95,7 +95,7 @@ fn a_crashed_host_comes_back_as_it_was() -> Outcome {
     eventually(SOON, "all targets answer again", || Ok(serves(&traffic)))
 }
 
-fn stopped_servers_refuse_and_started_ones_serve() -> Outcome {
+fn stopped_servers_refuse_and_started_ones_serve(_: &mut Bench) -> Outcome {
     let (mut lab, traffic) = start()?;
     eventually(SOON, "all targets answer", || Ok(serves(&traffic)))?;
     lab.host_mut(HostRole::Balancer, "lb1")?.stop_servers();
@@ -110,7 +110,7 @@ fn stopped_servers_refuse_and_started_ones_serve() -> Outcome {
     Ok(())
 }
 
-fn long_lived_connections_break_when_their_host_goes() -> Outcome {
+fn long_lived_connections_break_when_their_host_goes(_: &mut Bench) -> Outcome {
     let (mut lab, traffic) = start()?;
     eventually(SOON, "all targets answer", || Ok(serves(&traffic)))?;
     let since = now();
@@ -123,7 +123,7 @@ fn long_lived_connections_break_when_their_host_goes() -> Outcome {
     Ok(())
 }
 
-fn a_lab_is_built_quickly_and_leaves_no_files() -> Outcome {
+fn a_lab_is_built_quickly_and_leaves_no_files(_: &mut Bench) -> Outcome {
     let before = std::fs::read_dir(SCRATCH)?.count();
     let start = now();
     let lab = Lab::build(&topology(), Path::new(SCRATCH))?;
@@ -204,7 +204,7 @@ fn topology() -> Topology {
         interfaces: vec![nic("eth0", 0, &["203.0.113.1", "2001:db8:ffff::1"])],
         servers: Vec::new(),
     };
-    Topology::new(["front", "back"], vec![lb1, clients])
+    Topology::new(["front", "back"], vec![lb1, clients], &[])
 }
 
 fn nic(name: &str, segment: usize, ips: &[&str]) -> InterfacePlan {

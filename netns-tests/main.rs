@@ -6,9 +6,15 @@
 //!
 //! `harness/` builds the pair and its surroundings; each other file holds the cases of one family of faults.
 
+mod backends;
+mod drift;
+mod failback;
+mod files;
 mod harness;
 mod isolation;
 mod lab;
+mod listeners;
+mod takeover;
 
 use libtest_mimic::{Arguments, Trial};
 use std::process::ExitCode;
@@ -25,7 +31,16 @@ fn main() -> ExitCode {
         eprintln!("netns tests cannot run: {error}");
         return ExitCode::FAILURE;
     }
-    let cases = [isolation::CASES, lab::CASES];
+    let cases = [
+        isolation::CASES,
+        lab::CASES,
+        takeover::CASES,
+        failback::CASES,
+        drift::CASES,
+        files::CASES,
+        backends::CASES,
+        listeners::CASES,
+    ];
     let trials = cases.into_iter().flatten().map(|case| Trial::test(case.name, || harness::run(case)));
     libtest_mimic::run(&arguments, trials.collect()).exit_code()
 }

@@ -1,8 +1,13 @@
-//! What the cases share: how one is run, how one waits.
+//! What the cases share: how one is run, how one waits, the world it runs in.
 
+pub(crate) mod state;
 pub(crate) mod wait;
+pub(crate) mod world;
 
 use libtest_mimic::Failed;
+use state::State;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use world::World;
 
 /// Why a case failed, in words.
 pub(crate) type Failure = Box<dyn std::error::Error>;
@@ -12,9 +17,29 @@ pub(crate) type Outcome = Result<(), Failure>;
 /// A test by name.
 pub(crate) struct Case {
     /// `family::what_holds`
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// The test itself. It fails by returning an error or by panicking.
-    pub test: fn() -> Outcome,
+    pub(crate) test: fn(&mut Bench) -> Outcome,
+}
+
+/// What outlives a case, so that it can be looked at when the case has failed.
+#[derive(Default)]
+pub(crate) struct Bench {
+    world: Option<World>,
+}
+
+impl Bench {
+    /// A world with agents that run and serve.
+    pub(crate) fn running(&mut self, state: &State) -> Result<&mut World, Failure> {
+        let world = self.world(state)?;
+        world.start_all()?;
+        Ok(world)
+    }
+
+    /// A world without agents.
+    pub(crate) fn world(&mut self, state: &State) -> Result<&mut World, Failure> {
+        Ok(self.world.insert(World::build(state)?))
+    }
 }
 
 /// Makes [`Case`]s of functions, named after the module they are in.
@@ -35,5 +60,17 @@ macro_rules! cases {
 
 /// Runs one case as a trial.
 pub(crate) fn run(case: &Case) -> Result<(), Failed> {
-    (case.test)().map_err(|error| Failed::from(error.to_string()))
+    let mut bench = Bench::default();
+    let ended = catch_unwind(AssertUnwindSafe(|| (case.test)(&mut bench).map_err(|error| error.to_string())));
+    let outcome = ended.unwrap_or_else(|panic| Err(message(panic.as_ref())));
+    if let (Err(why), Some(world)) = (&outcome, &bench.world) {
+        eprintln!("\n{} failed: {why}", case.name);
+        world.explain();
+    }
+    outcome.map_err(Failed::from)
+}
+
+fn message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic without words").to_owned()
 }

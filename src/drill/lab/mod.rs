@@ -26,12 +26,15 @@ pub mod topology;
 pub mod traffic;
 
 use crate::{kernel::netns::NetNs, model::Name};
-use agent::AgentConfig;
+use agent::{Agent, AgentConfig};
 use host::Host;
+use nix::sys::signal::Signal;
 use rtnl::Rtnl;
 use std::{
     io,
     path::{Path, PathBuf},
+    process::ExitStatus,
+    time::Duration,
 };
 use tempfile::TempDir;
 use topology::{HostRole, Topology};
@@ -124,6 +127,27 @@ impl Lab {
     pub fn start_agent(&mut self, name: &str, config: &AgentConfig) -> Result<(), LabError> {
         let dir = self.dir.path().to_owned();
         self.host_mut(HostRole::Balancer, name)?.start_agent(config, &dir)
+    }
+
+    /// Ends the agent of the balancer `name` as `kill -9` does.
+    pub fn kill_agent(&mut self, name: &str) -> Result<(), LabError> {
+        self.agent(name).map(Agent::kill)
+    }
+
+    /// Sends the agent of the balancer `name` a signal.
+    pub fn signal_agent(&mut self, name: &str, signal: Signal) -> Result<(), LabError> {
+        self.agent(name).map(|agent| agent.signal(signal))
+    }
+
+    /// Asks the agent of the balancer `name` to stop; see [`Agent::stop`].
+    pub fn stop_agent(&mut self, name: &str, limit: Duration) -> Result<ExitStatus, LabError> {
+        self.agent(name)?.stop(limit)
+    }
+
+    /// The agent of the balancer `name`.
+    pub fn agent(&mut self, name: &str) -> Result<&mut Agent, LabError> {
+        let missing = || LabError::on(format!("find the agent of {name}"))(io::ErrorKind::NotFound.into());
+        self.host_mut(HostRole::Balancer, name)?.agent_mut().ok_or_else(missing)
     }
 
     /// Makes all switch ports of a host forward, or drop every frame in both directions.

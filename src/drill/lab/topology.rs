@@ -73,10 +73,15 @@ pub struct ServerPlan {
 }
 
 impl Topology {
-    /// A network of hosts that are given; hardware addresses and neighbours are filled in.
-    pub fn new<'a>(segments: impl IntoIterator<Item = &'a str>, hosts: Vec<HostPlan>) -> Self {
+    /// A network of hosts that are given; hardware addresses and neighbours are filled in. Clients reach `virtuals`,
+    /// addresses that move, on the segments that are given with them.
+    pub fn new<'a>(
+        segments: impl IntoIterator<Item = &'a str>,
+        hosts: Vec<HostPlan>,
+        virtuals: &[(IpAddr, usize)],
+    ) -> Self {
         let mut topology = Self { segments: segments.into_iter().map(str::to_owned).collect(), hosts };
-        topology.finish(&[], &BTreeSet::new());
+        topology.finish(virtuals, &BTreeSet::from([HostRole::Clients]));
         topology
     }
 

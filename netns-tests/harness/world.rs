@@ -1,0 +1,277 @@
+//! Balancers with real agents, servers behind them, clients before them, and an auditor beside them.
+//!
+//! ```text
+//!   clients      auditor
+//!  .200│            │(no address)
+//! ─────┴──┬─────────┴──┬───── front  198.51.100.0/24  2001:db8:1::/64   VIPs .10, ::10
+//!       .1│eth0      .2│eth0
+//!        lb1          lb2   (lb3)
+//!       .1│eth1      .2│eth1
+//! ────────┴──┬─────────┴──┬── back   192.0.2.0/24
+//!        .101│        .102│
+//!          server       server
+//! ```
+
+use super::{
+    Failure, Outcome,
+    state::{State, VIP4, VIP6},
+    wait::{eventually, now, stays},
+};
+use lbagent::{
+    drill::lab::{
+        Lab,
+        agent::{AgentConfig, HTTP},
+        host::Host,
+        targets::{Ask, Target},
+        topology::{HostPlan, HostRole, InterfacePlan, ServerPlan, Topology},
+        traffic::Traffic,
+    },
+    kernel::isolate::SCRATCH,
+    model::{Mac, Name, VipAddress},
+};
+use serde_json::Value;
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    time::{Duration, Instant},
+};
+
+/// Long enough for anything that has no limit of its own, on a loaded machine.
+pub(crate) const SOON: Duration = Duration::from_secs(10);
+/// The Vip's name.
+pub(crate) const WEB: &str = "web";
+
+/// A lab with a state directory and agents. See the module's picture.
+pub(crate) struct World {
+    /// The network.
+    pub(crate) lab: Lab,
+    /// What agents are started with.
+    pub(crate) config: AgentConfig,
+    nodes: Vec<String>,
+    traffic: Option<Traffic>,
+}
+
+impl World {
+    /// Builds the network and writes the state; no agent runs yet.
+    pub(crate) fn build(state: &State) -> Result<Self, Failure> {
+        let lab = Lab::build(&topology(state.nodes.len()), Path::new(SCRATCH))?;
+        let config = AgentConfig {
+            program: env!("CARGO_BIN_EXE_lbagent").into(),
+            state_dir: lab.dir().join("state"),
+            key_file: lab.write_key("auth.key")?,
+            arguments: vec!["--workers".into(), "1".into()],
+            log_filter: std::env::var("RUST_LOG").ok(),
+        };
+        let world = Self { lab, config, nodes: state.nodes.clone(), traffic: None };
+        std::fs::create_dir_all(&world.config.state_dir)?;
+        for (name, value) in &state.files {
+            world.write(name, value)?;
+        }
+        Ok(world)
+    }
+
+    /// Starts an agent on every balancer and waits until `lb1` has the Vip and serves.
+    pub(crate) fn start_all(&mut self) -> Outcome {
+        for node in self.nodes.clone() {
+            self.start(&node)?;
+        }
+        self.settle("lb1")
+    }
+
+    /// Starts the agent of one balancer.
+    pub(crate) fn start(&mut self, node: &str) -> Outcome {
+        Ok(self.lab.start_agent(node, &self.config.clone())?)
+    }
+
+    /// Waits until `node` alone has the Vip and all that clients ask is answered well.
+    pub(crate) fn settle(&mut self, node: &str) -> Outcome {
+        eventually(SOON, &format!("{node} alone has the Vip"), || Ok(self.owners()? == [node]))?;
+        let since = now();
+        self.traffic()?;
+        eventually(SOON, "clients are served", || self.serves_since(since.max(now() - Duration::from_millis(200))))
+    }
+
+    /// The balancers whose kernels have both addresses of the Vip.
+    pub(crate) fn owners(&self) -> Result<Vec<String>, Failure> {
+        let ips = [VIP4.parse()?, VIP6.parse()?];
+        Ok(self.lab.holders(&ips)?.iter().map(Name::to_string).collect())
+    }
+
+    /// The balancers whose kernels have any address of the Vip.
+    pub(crate) fn holders_of_any(&self) -> Result<Vec<String>, Failure> {
+        let ips: [IpAddr; 2] = [VIP4.parse()?, VIP6.parse()?];
+        let mut holders = Vec::new();
+        for host in self.lab.balancers() {
+            if host.rtnl().addresses()?.iter().any(|held| ips.contains(&held.ip)) {
+                holders.push(host.plan().name.clone());
+            }
+        }
+        Ok(holders)
+    }
+
+    /// Waits until `node` has the Vip, and sees that it stays there, alone, for `duration`.
+    pub(crate) fn stays_at(&self, node: &str, duration: Duration) -> Outcome {
+        stays(duration, &format!("{node} alone has the Vip"), || {
+            Ok(self.owners()? == [node] && self.holders_of_any()? == [node])
+        })
+    }
+
+    /// The clients, who start with the first call.
+    pub(crate) fn traffic(&mut self) -> Result<&Traffic, Failure> {
+        if self.traffic.is_none() {
+            let targets = BTreeMap::from([(Name::new(WEB)?, targets()?)]);
+            self.traffic = Some(Traffic::start(self.lab.clients()?.namespace(), targets)?);
+        }
+        self.traffic.as_ref().ok_or_else(|| "no clients".into())
+    }
+
+    /// Whether every address and port has answered well since `since`, and none badly.
+    pub(crate) fn serves_since(&self, since: Instant) -> Result<bool, Failure> {
+        let traffic = self.traffic.as_ref().ok_or("no clients")?;
+        let vip = Name::new(WEB)?;
+        Ok(traffic.record().serves_since(&vip, &traffic.addresses(&vip), since))
+    }
+
+    /// Failed attempts and broken connections since `since`.
+    pub(crate) fn losses_since(&self, since: Instant) -> Result<(usize, usize), Failure> {
+        let traffic = self.traffic.as_ref().ok_or("no clients")?;
+        let seen = traffic.record().summary(&Name::new(WEB)?, since, now());
+        Ok((seen.failed, seen.broken))
+    }
+
+    /// Good answers since `since` by the server that gave them.
+    pub(crate) fn served_since(&self, since: Instant) -> Result<BTreeMap<String, usize>, Failure> {
+        let traffic = self.traffic.as_ref().ok_or("no clients")?;
+        let record = traffic.record();
+        Ok(record.served_since(since).into_iter().map(|(server, count)| (server.to_owned(), count)).collect())
+    }
+
+    /// Writes a file of the state directory in the way editors do: beside it, then renamed.
+    pub(crate) fn write(&self, name: &str, value: &Value) -> Outcome {
+        self.write_text(name, &serde_json::to_string_pretty(value)?)
+    }
+
+    /// The same with any text.
+    pub(crate) fn write_text(&self, name: &str, text: &str) -> Outcome {
+        let aside = self.config.state_dir.join(format!(".{name}.new"));
+        std::fs::write(&aside, text)?;
+        Ok(std::fs::rename(aside, self.path(name))?)
+    }
+
+    /// Where a state file is.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.config.state_dir.join(name)
+    }
+
+    /// What the agent of `node` says of itself.
+    pub(crate) fn status(&self, node: &str) -> Result<Value, Failure> {
+        let (code, body) = self.lab.balancer(node)?.get(HTTP, "/status")?;
+        if code == 200 { Ok(serde_json::from_str(&body)?) } else { Err(format!("/status gave {code}: {body}").into()) }
+    }
+
+    /// What the agent of `node` says of the Vip `web`.
+    pub(crate) fn vip_status(&self, node: &str) -> Result<Value, Failure> {
+        let status = self.status(node)?;
+        let vips = status["vips"].as_array().into_iter().flatten();
+        vips.into_iter().find(|vip| vip["name"] == WEB).cloned().ok_or_else(|| "the status has no Vip web".into())
+    }
+
+    /// What the agent of `node` says to Prometheus.
+    pub(crate) fn metrics(&self, node: &str) -> Result<String, Failure> {
+        Ok(self.lab.balancer(node)?.get(HTTP, "/metrics")?.1)
+    }
+
+    /// Whether a problem that the agent reports (of its files or otherwise) has all of `words` in it.
+    pub(crate) fn reports(&self, node: &str, words: &[&str]) -> Result<bool, Failure> {
+        let status = self.status(node)?;
+        let lists = [&status["problems"], &status["state"]["problems"]];
+        let mut problems = lists.into_iter().filter_map(Value::as_array).flatten().map(Value::to_string);
+        Ok(problems.any(|problem| words.iter().all(|word| problem.contains(word))))
+    }
+
+    /// Runs `lbagent` with `arguments` beside the agent of `node`.
+    pub(crate) fn lbagent(&self, node: &str, arguments: &[&str]) -> Result<Output, Failure> {
+        let mut command = Command::new(&self.config.program);
+        command.args(arguments);
+        Ok(self.lab.balancer(node)?.namespace().adopt(&mut command).output()?)
+    }
+
+    /// The host of this name behind the balancers.
+    pub(crate) fn server(&mut self, ip: &str) -> Result<&mut Host, Failure> {
+        Ok(self.lab.host_mut(HostRole::Server, ip)?)
+    }
+
+    /// What there is to know when a case has failed.
+    pub(crate) fn explain(&self) {
+        for host in self.lab.balancers() {
+            let name = &host.plan().name;
+            let held = host.rtnl().addresses().unwrap_or_default();
+            let held: Vec<String> = held.iter().map(|held| format!("{} on {}", held.ip, held.interface)).collect();
+            eprintln!("── {name}: {}", held.join(", "));
+            match self.status(name) {
+                Ok(status) => eprintln!("── {name}: {status}"),
+                Err(error) => eprintln!("── {name}: no status: {error}"),
+            }
+            let log = host.agent().map(|agent| agent.log()).unwrap_or_default();
+            let skip = log.lines().count().saturating_sub(60);
+            log.lines().skip(skip).for_each(|line| eprintln!("   {line}"));
+        }
+        if let Some(traffic) = &self.traffic {
+            let record = traffic.record();
+            let seen = Name::new(WEB).map(|vip| record.summary(&vip, now() - Duration::from_secs(5), now()));
+            eprintln!("── the last 5 s of clients: {seen:?}");
+        }
+    }
+}
+
+/// Both ports on both addresses.
+fn targets() -> Result<Vec<Target>, Failure> {
+    let http = Ask::Http { host: "www.example.com".into(), path: "/".into(), redirects: false };
+    let mut targets = Vec::new();
+    for ip in [VIP4, VIP6] {
+        let ip: IpAddr = ip.parse()?;
+        targets.push(Target { address: SocketAddr::new(ip, 80), ask: http.clone() });
+        targets.push(Target { address: SocketAddr::new(ip, 25), ask: Ask::Line });
+    }
+    Ok(targets)
+}
+
+fn topology(balancers: usize) -> Topology {
+    let mut hosts = Vec::new();
+    for number in 1..=balancers {
+        let front = [format!("198.51.100.{number}"), format!("2001:db8:1::{number}")];
+        let interfaces = vec![nic("eth0", 0, &[&front[0], &front[1]]), nic("eth1", 1, &[&format!("192.0.2.{number}")])];
+        hosts.push(host(&format!("lb{number}"), HostRole::Balancer, interfaces));
+    }
+    let clients = ["198.51.100.200", "2001:db8:1::200"];
+    hosts.push(host("clients", HostRole::Clients, vec![nic("eth0", 0, &clients)]));
+    hosts.push(host("auditor", HostRole::Targets, vec![nic("eth0", 0, &[])]));
+    for ip in ["192.0.2.101", "192.0.2.102"] {
+        let mut server = host(ip, HostRole::Server, vec![nic("eth0", 1, &[ip])]);
+        server.servers = vec![serve(ip, 80, "web", false), serve(ip, 25, "mail", true)];
+        hosts.push(server);
+    }
+    let virtuals = [VIP4, VIP6].map(|ip| (address(ip), 0));
+    Topology::new(["front", "back"], hosts, &virtuals)
+}
+
+fn host(name: &str, role: HostRole, interfaces: Vec<InterfacePlan>) -> HostPlan {
+    HostPlan { name: name.into(), role, interfaces, servers: Vec::new() }
+}
+
+fn nic(name: &str, segment: usize, ips: &[&str]) -> InterfacePlan {
+    let addresses = ips.iter().map(|ip| VipAddress::host(address(ip))).collect();
+    let (mac, neighbours) = (Mac([0; 6]), BTreeMap::new());
+    InterfacePlan { name: name.into(), segment: Some(segment), mac, addresses, neighbours }
+}
+
+fn serve(ip: &str, port: u16, pool: &str, greets: bool) -> ServerPlan {
+    let listen = SocketAddr::new(address(ip), port);
+    ServerPlan { listen, name: format!("{pool}@{ip}"), greets, statuses: BTreeMap::new() }
+}
+
+fn address(text: &str) -> IpAddr {
+    text.parse().expect("an address of this file")
+}
