@@ -188,20 +188,11 @@ impl Agent {
             view: view_out.clone(),
             dataplane: dataplane.clone(),
         };
-        let endpoint = server::Options {
-            http: Some(options.http),
-            socket: Some(options.socket.clone()),
-            hostname: hostname()?,
-        };
+        let endpoint =
+            server::Options { http: Some(options.http), socket: Some(options.socket.clone()), hostname: hostname()? };
         let server = reporter.serve(endpoint);
-        let inputs = Inputs {
-            desired: snapshots,
-            election: election.view.clone(),
-            health,
-            pings,
-            leaving: leaving_out,
-            kernel,
-        };
+        let inputs =
+            Inputs { desired: snapshots, election: election.view.clone(), health, pings, leaving: leaving_out, kernel };
         let outputs = Outputs { election: candidates, held, view };
         let reconciler = Reconciler::new(me, netlink.clone(), applier, dataplane.clone(), inputs, outputs);
         let reconcile = tokio::spawn(reconciler.run());

@@ -18,7 +18,9 @@ use crate::{
     plan::{
         addresses::{self, AddressInputs, AddressStep},
         announce::{AnnounceSchedule, Occasion, Place},
-        candidates, placement::Placements, proxy,
+        candidates,
+        placement::Placements,
+        proxy,
     },
 };
 use std::{
@@ -196,12 +198,7 @@ impl Reconciler {
         }
     }
 
-    fn tell_election(
-        &mut self,
-        desired: &Desired,
-        placements: &Placements,
-        network: &ObservedNetwork,
-    ) {
+    fn tell_election(&mut self, desired: &Desired, placements: &Placements, network: &ObservedNetwork) {
         let pings = self.inputs.pings.borrow_and_update().clone();
         let leaving = *self.inputs.leaving.borrow_and_update();
         let input = ElectionInput {
@@ -227,11 +224,7 @@ impl Reconciler {
 }
 
 /// Addresses that this node owns and has: those that it may announce.
-fn owned(
-    placements: &Placements,
-    election: &ElectionView,
-    network: &ObservedNetwork,
-) -> BTreeMap<Place, Occasion> {
+fn owned(placements: &Placements, election: &ElectionView, network: &ObservedNetwork) -> BTreeMap<Place, Occasion> {
     let mut owned = BTreeMap::new();
     for (name, placement) in &placements.vips {
         let (Some(link), Some(view)) = (&placement.link, election.vips.get(name)) else { continue };
@@ -289,7 +282,8 @@ impl Quiet {
 
     /// The Vips that may go now; forgets those that no longer want to.
     fn settle(&mut self, election: &ElectionView) -> &BTreeSet<Name> {
-        let leaving = |vip: &Name| election.vips.get(vip).is_some_and(|view| view.role == Role::Backup && view.graceful);
+        let leaving =
+            |vip: &Name| election.vips.get(vip).is_some_and(|view| view.role == Role::Backup && view.graceful);
         self.come.retain(leaving);
         &self.come
     }

@@ -4,7 +4,10 @@ use crate::{
     dataplane::Dataplane,
     desired::Snapshot,
     election::driver::ElectionInput,
-    model::{BackendTraffic, ElectionView, Eligibility, HealthTable, ListenerTraffic, Name, Problem, Responses, TrafficSnapshot},
+    model::{
+        BackendTraffic, ElectionView, Eligibility, HealthTable, ListenerTraffic, Name, Problem, Responses,
+        TrafficSnapshot,
+    },
     reconcile::ReconcileView,
     status::{Clock, Condition, Inputs, StateInputs, Status, process, server},
 };

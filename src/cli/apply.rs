@@ -170,7 +170,8 @@ fn collisions(changes: &[Change]) -> Vec<Diagnostic> {
     for change in changes {
         if let Some(first) = first.get(change.name.as_str()) {
             let given = first.given.display();
-            let message = format!("{} and {given}, which defines {}, both go to {}", change.object, first.object, change.name);
+            let message =
+                format!("{} and {given}, which defines {}, both go to {}", change.object, first.object, change.name);
             let source = Arc::new(Source::new(&change.given, ""));
             found.push(Diagnostic::error("Name", message).at(&source, None).about(change.object.clone()));
         } else {

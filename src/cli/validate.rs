@@ -52,3 +52,10 @@ impl Verdict {
 pub(super) fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
+
+/// The state in `dir`, or all that is wrong with it, rendered.
+pub fn load_valid(dir: &Path) -> Result<crate::model::Desired, String> {
+    let resolved = resolve(&LastGood::default(), &load(dir));
+    let errors: Vec<_> = resolved.diagnostics.iter().filter(|it| it.is_error()).map(render).collect();
+    if errors.is_empty() { Ok(resolved.desired) } else { Err(errors.join("\n")) }
+}

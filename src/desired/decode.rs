@@ -105,7 +105,8 @@ fn identity(kind: Kind, root: &Value<'_>) -> Option<ObjectRef> {
 
 fn misshapen(source: &Arc<Source>, error: DecodeError, object: Option<ObjectRef>) -> Diagnostic {
     let place = if error.pointer == Pointer::root() { String::new() } else { format!(" at {}", error.pointer) };
-    let diagnostic = Diagnostic::error(error.reason(), format!("{}{place}", error.message())).at(source, error.span.clone());
+    let diagnostic =
+        Diagnostic::error(error.reason(), format!("{}{place}", error.message())).at(source, error.span.clone());
     Diagnostic { object, help: error.help(), ..diagnostic }
 }
 

@@ -140,7 +140,10 @@ fn read_all(dir: &Path, survey: &Survey) -> Loaded {
     };
     if entries.is_empty() {
         let empty = unusable(format!("the state directory {shown} holds no .json or .jsonc file"));
-        return Loaded { unusable: empty.unusable.map(|diagnostic| Diagnostic { reason: EMPTY, ..diagnostic }), ..empty };
+        return Loaded {
+            unusable: empty.unusable.map(|diagnostic| Diagnostic { reason: EMPTY, ..diagnostic }),
+            ..empty
+        };
     }
     if entries.len() > MOST_FILES {
         return unusable(format!("the state directory {shown} holds more than {MOST_FILES} files"));

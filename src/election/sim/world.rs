@@ -34,8 +34,8 @@ pub(super) struct World {
     pub(super) net: Net,
     pub(super) peers: Vec<Arc<Peer>>,
     pub(super) paths: usize,
-    /// Hosts that reach a host which is no peer and has the VIP.
-    pub(super) stranger: BTreeSet<usize>,
+    /// Addresses that a host which is no peer answers for.
+    pub(super) stranger: BTreeSet<IpAddr>,
     pub(super) rules: Rules,
     pub(super) check: Checker,
     /// Every heartbeat that was sent, if recording: receiver, path, bytes.
@@ -328,7 +328,7 @@ impl World {
                         self.push(delay, Event::Question { to, from, ip });
                     }
                 }
-                if self.stranger.contains(&from) {
+                if self.stranger.contains(&ip) {
                     self.push(Duration::from_micros(300), Event::Answer { to: from, ip, mac: STRANGER });
                 }
             }
