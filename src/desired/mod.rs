@@ -31,4 +31,6 @@ pub use store::{Store, StoreError};
 pub use watch::{StateOptions, start};
 
 #[cfg(test)]
+pub(crate) mod fixtures;
+#[cfg(test)]
 mod tests;
