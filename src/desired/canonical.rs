@@ -39,10 +39,7 @@ fn vip_spec(vip: &Vip) -> VipSpec {
             mode: (vip.failback.mode == FailbackMode::Manual).then_some(FailbackModeSpec::Manual),
             after: duration(vip.failback.after, FAILBACK_AFTER),
         }),
-        track: unless_empty(TrackSpec {
-            interfaces: vip.track.interfaces.clone(),
-            ping: texts(&vip.track.ping),
-        }),
+        track: unless_empty(TrackSpec { interfaces: vip.track.interfaces.clone(), ping: texts(&vip.track.ping) }),
         listeners: vip.listeners.iter().map(listener).collect(),
     }
 }
@@ -101,7 +98,10 @@ fn pool_spec(pool: &Pool) -> PoolSpec {
             Balance::Source => Some(BalanceSpec::Source),
             Balance::Random => Some(BalanceSpec::Random),
         },
-        sticky: pool.sticky.as_ref().map(|Sticky::Cookie { name }| StickySpec { cookie: CookieSpec { name: name.clone() } }),
+        sticky: pool
+            .sticky
+            .as_ref()
+            .map(|Sticky::Cookie { name }| StickySpec { cookie: CookieSpec { name: name.clone() } }),
         check: check(&pool.check),
         backends: pool.backends.iter().map(backend).collect(),
         timeouts: unless_empty(PoolTimeoutsSpec {

@@ -2,11 +2,7 @@
 //! that do not pair up. A conflict is always between two objects and depends on nothing else, so it is gone as soon
 //! as one of the two is as it was when they got along.
 
-use super::{
-    Object, Objects, Pointer,
-    object::refer,
-    suggest,
-};
+use super::{Object, Objects, Pointer, object::refer, suggest};
 use crate::model::{Kind, Name, ObjectRef, Peer, Pool, Protocol, RouteAction, Vip};
 use std::{
     collections::{BTreeMap, btree_map::Entry},

@@ -141,7 +141,8 @@ impl<'a> Resolver<'a> {
         }
         for (i, file) in self.loaded.files.iter().enumerate().filter(|(_, file)| file.decoded.object.is_none()) {
             let was = history.get(file.name.as_str()).into_iter().flatten().copied();
-            let stands_for: Vec<_> = was.chain(&file.decoded.identity).filter(|name| !self.claims.contains_key(name)).collect();
+            let stands_for: Vec<_> =
+                was.chain(&file.decoded.identity).filter(|name| !self.claims.contains_key(name)).collect();
             if stands_for.is_empty() && file.decoded.identity.is_none() {
                 self.mystery.get_or_insert(i);
             }

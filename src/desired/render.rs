@@ -76,7 +76,17 @@ fn window(line: &str, hidden: usize) -> String {
 
 /// One character for each of `text`, none of which moves the cursor or changes the terminal.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c == '\t' { ' ' } else if c.is_control() || is_invisible(c) { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| {
+            if c == '\t' {
+                ' '
+            } else if c.is_control() || is_invisible(c) {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
+        .collect()
 }
 
 /// Characters without a width of their own that change how the others are laid out.

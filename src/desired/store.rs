@@ -5,10 +5,7 @@
 //! Each is replaced as a whole (temporary file, fsync, rename, fsync of the directory), and what others name is written
 //! before them and removed after them, so that whenever the agent is killed, what is found here is closed.
 
-use super::{
-    Diagnostic, Kept, LastGood, Source, decode,
-    canonical::canonical,
-};
+use super::{Diagnostic, Kept, LastGood, Source, canonical::canonical, decode};
 use crate::model::ObjectRef;
 use serde_json::{Value, json};
 use std::{

@@ -31,7 +31,8 @@ fn golden(file: &Path, text: &str) {
 
 #[test]
 fn every_golden_case_is_told_as_its_file_says() {
-    let mut cases: Vec<_> = fs::read_dir(root().join("src/desired/cases")).unwrap().map(|e| e.unwrap().path()).collect();
+    let mut cases: Vec<_> =
+        fs::read_dir(root().join("src/desired/cases")).unwrap().map(|e| e.unwrap().path()).collect();
     cases.sort();
     assert!(cases.len() >= 10, "the cases are gone");
     for case in cases {

@@ -37,13 +37,12 @@ fn peers() -> impl Strategy<Value = Object> {
 }
 
 fn checks() -> impl Strategy<Value = Check> {
-    let range = (100u16..=599, 0u16..100).prop_map(|(first, more)| StatusRange { first, last: (first + more).min(599) });
+    let range =
+        (100u16..=599, 0u16..100).prop_map(|(first, more)| StatusRange { first, last: (first + more).min(599) });
     let expect = prop::collection::vec(range, 1..4);
     let http = ("/[a-z0-9?=]{0,10}", prop::option::of("[a-z]{1,5}\\.example(:80)?"), expect);
-    let kind = prop_oneof![
-        Just(CheckKind::Tcp),
-        http.prop_map(|(path, host, expect)| CheckKind::Http { path, host, expect })
-    ];
+    let kind =
+        prop_oneof![Just(CheckKind::Tcp), http.prop_map(|(path, host, expect)| CheckKind::Http { path, host, expect })];
     let check = (kind, durations(), durations(), 1u32..=1000, 1u32..=1000);
     let check = check.prop_map(|(kind, one, two, rise, fall)| Check {
         kind,
@@ -75,10 +74,8 @@ fn pools() -> impl Strategy<Value = Object> {
 }
 
 fn routes() -> impl Strategy<Value = Route> {
-    let path = prop_oneof![
-        "/[a-z/%0-9]{0,8}".prop_map(PathMatch::Prefix),
-        "/[a-z/%0-9]{0,8}".prop_map(PathMatch::Exact)
-    ];
+    let path =
+        prop_oneof!["/[a-z/%0-9]{0,8}".prop_map(PathMatch::Prefix), "/[a-z/%0-9]{0,8}".prop_map(PathMatch::Exact)];
     let redirect = ("[a-z]{1,5}\\.example(:8080)?", any::<bool>(), prop::sample::select(vec![301, 302, 308]));
     let redirect = redirect.prop_map(|(host, tls, status)| Redirect {
         scheme: tls.then_some(Scheme::Https),
@@ -86,8 +83,11 @@ fn routes() -> impl Strategy<Value = Route> {
         status,
     });
     let action = prop_oneof![names().prop_map(RouteAction::Pool), redirect.prop_map(RouteAction::Redirect)];
-    (prop::option::of("[a-z]{1,5}\\.example"), prop::option::of(path), action)
-        .prop_map(|(host, path, action)| Route { host, path, action })
+    (prop::option::of("[a-z]{1,5}\\.example"), prop::option::of(path), action).prop_map(|(host, path, action)| Route {
+        host,
+        path,
+        action,
+    })
 }
 
 fn listeners() -> impl Strategy<Value = Vec<Listener>> {

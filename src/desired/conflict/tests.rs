@@ -38,10 +38,7 @@ fn a_name_that_nobody_bears_dangles() {
     let found = told(&objects([lb(1), vip("web", "198.51.100.10", "\"lb1\",\"lb2\"", "web")]));
     assert_eq!(
         found,
-        [
-            "Vip/web /spec/nodes/1: there is no Peer \"lb2\"",
-            "Vip/web /spec/listeners/0/pool: there is no Pool \"web\"",
-        ]
+        ["Vip/web /spec/nodes/1: there is no Peer \"lb2\"", "Vip/web /spec/listeners/0/pool: there is no Pool \"web\"",]
     );
 }
 
@@ -95,12 +92,16 @@ fn two_peers_do_not_share_an_endpoint() {
 fn a_sticky_pool_is_for_http() {
     let sticky = r#"{"sticky":{"cookie":{"name":"LB"}},"backends":[{"name":"a","address":"192.0.2.102:80"}]}"#;
     let listener = |protocol| {
-        let spec = r#"{"addresses":["198.51.100.10"],"nodes":["lb1"],"listeners":[{"port":80,"protocol":"P","pool":"web"}]}"#;
+        let spec =
+            r#"{"addresses":["198.51.100.10"],"nodes":["lb1"],"listeners":[{"port":80,"protocol":"P","pool":"web"}]}"#;
         document("Vip", "web", &spec.replace('P', protocol))
     };
     assert!(told(&objects([lb(1), document("Pool", "web", sticky), listener("http")])).is_empty());
     let found = told(&objects([lb(1), document("Pool", "web", sticky), listener("tcp")]));
-    assert_eq!(found[0], "Vip/web /spec/listeners/0/pool: a TCP listener cannot use Pool/web, which is sticky by a cookie");
+    assert_eq!(
+        found[0],
+        "Vip/web /spec/listeners/0/pool: a TCP listener cannot use Pool/web, which is sticky by a cookie"
+    );
     assert!(found[1].starts_with("Pool/web /spec/sticky: "));
 }
 

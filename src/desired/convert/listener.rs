@@ -5,9 +5,7 @@ use super::{
 use crate::{
     desired::{
         Pointer,
-        schema::{
-            ListenerSpec, ListenerTimeoutsSpec, PathSpec, ProtocolSpec, RedirectSpec, RouteSpec, SchemeSpec,
-        },
+        schema::{ListenerSpec, ListenerTimeoutsSpec, PathSpec, ProtocolSpec, RedirectSpec, RouteSpec, SchemeSpec},
     },
     model::{Listener, ListenerTimeouts, PathMatch, Protocol, Redirect, Route, RouteAction, Scheme},
 };
@@ -23,8 +21,7 @@ pub(super) fn listeners(at: &Pointer, specs: &[ListenerSpec], findings: &mut Fin
     }
     findings.unique(specs.iter().map(|spec| (spec.port, format!("port {}", spec.port))), |i| at.index(i).key("port"));
     // Collected first, so that every one of them is looked at.
-    let listeners: Vec<_> =
-        specs.iter().enumerate().map(|(i, spec)| listener(&at.index(i), spec, findings)).collect();
+    let listeners: Vec<_> = specs.iter().enumerate().map(|(i, spec)| listener(&at.index(i), spec, findings)).collect();
     listeners.into_iter().collect()
 }
 
@@ -110,9 +107,9 @@ fn route(at: &Pointer, spec: &RouteSpec, findings: &mut Findings<'_>) -> Option<
         Some(PathSpec::Prefix(path)) => {
             findings.take(&at_path, text::path(path)).map(|path| Some(PathMatch::Prefix(path)))
         }
-        Some(PathSpec::Exact(path)) => findings
-            .take(&at_path.key("exact"), text::path(&path.exact))
-            .map(|path| Some(PathMatch::Exact(path))),
+        Some(PathSpec::Exact(path)) => {
+            findings.take(&at_path.key("exact"), text::path(&path.exact)).map(|path| Some(PathMatch::Exact(path)))
+        }
     };
     let action = match (&spec.pool, &spec.redirect) {
         (Some(pool), None) => findings.name(&at.key("pool"), pool).map(RouteAction::Pool),

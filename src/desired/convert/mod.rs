@@ -116,8 +116,7 @@ impl<'a> Findings<'a> {
         parse: impl Fn(&str) -> Result<T, Complaint>,
     ) -> Option<Vec<T>> {
         // Collected first, so that every one of them is looked at.
-        let parsed: Vec<_> =
-            texts.iter().enumerate().map(|(i, text)| self.take(&list.index(i), parse(text))).collect();
+        let parsed: Vec<_> = texts.iter().enumerate().map(|(i, text)| self.take(&list.index(i), parse(text))).collect();
         parsed.into_iter().collect()
     }
 

@@ -103,8 +103,7 @@ fn check_timing(at: &Pointer, spec: &CheckSpec, findings: &mut Findings<'_>) -> 
 fn backends(at: &Pointer, specs: &[BackendSpec], findings: &mut Findings<'_>) -> Option<Vec<Backend>> {
     findings.not_empty(at, specs, "backend");
     // Collected first, so that every one of them is looked at.
-    let backends: Vec<_> =
-        specs.iter().enumerate().map(|(i, spec)| backend(&at.index(i), spec, findings)).collect();
+    let backends: Vec<_> = specs.iter().enumerate().map(|(i, spec)| backend(&at.index(i), spec, findings)).collect();
     let backends: Vec<Backend> = backends.into_iter().collect::<Option<_>>()?;
     let names = backends.iter().map(|backend| (backend.name.clone(), format!("{:?}", backend.name)));
     findings.unique(names, |i| at.index(i).key("name"));

@@ -1,6 +1,9 @@
 //! The texts of state that mean something, each with what a person should be told who got it wrong.
 
-use crate::{desired::json::quote, model::{DEFAULT_HEARTBEAT_PORT, StatusRange, VipAddress}};
+use crate::{
+    desired::json::quote,
+    model::{DEFAULT_HEARTBEAT_PORT, StatusRange, VipAddress},
+};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// What is wrong with a value.
@@ -190,7 +193,9 @@ fn not_an_ip(text: &str) -> Complaint {
     let error = Complaint::new(format!("{} is no IP address", quote(text)));
     match text.parse::<SocketAddr>() {
         Ok(address) => error.help(format!("leave the port out: {:?}", address.ip().to_string())),
-        Err(_) if text.contains('/') => error.help(format!("leave the prefix length out: {}", quote(before(text, '/')))),
+        Err(_) if text.contains('/') => {
+            error.help(format!("leave the prefix length out: {}", quote(before(text, '/'))))
+        }
         Err(_) => error,
     }
 }
@@ -274,10 +279,28 @@ mod tests {
     #[test]
     fn what_can_be_no_hosts_address_is_refused() {
         for text in [
-            "", "web", "198.51.100", "198.51.100.256", "198.51.100.010", "0.0.0.0", "224.0.0.18", "255.255.255.255", "::",
-            "ff02::1", "::ffff:198.51.100.10", "fe80::1", "198.51.100.10/33", "198.51.100.10/0", "198.51.100.10/",
-            "198.51.100.10/+24", "198.51.100.10/24/8", "198.51.100.0/24", "198.51.100.255/24", "2001:db8::1/129",
-            "198.51.100.10:80", "fe80::1%eth0",
+            "",
+            "web",
+            "198.51.100",
+            "198.51.100.256",
+            "198.51.100.010",
+            "0.0.0.0",
+            "224.0.0.18",
+            "255.255.255.255",
+            "::",
+            "ff02::1",
+            "::ffff:198.51.100.10",
+            "fe80::1",
+            "198.51.100.10/33",
+            "198.51.100.10/0",
+            "198.51.100.10/",
+            "198.51.100.10/+24",
+            "198.51.100.10/24/8",
+            "198.51.100.0/24",
+            "198.51.100.255/24",
+            "2001:db8::1/129",
+            "198.51.100.10:80",
+            "fe80::1%eth0",
         ] {
             assert!(vip_address(text).is_err(), "{text:?}");
         }
@@ -291,7 +314,8 @@ mod tests {
         assert_eq!(endpoint("192.0.2.102:80").unwrap().to_string(), "192.0.2.102:80");
         assert_eq!(endpoint("[2001:DB8::0:2]:80").unwrap().to_string(), "[2001:db8::2]:80");
         assert_eq!(endpoint("127.0.0.1:8080").unwrap().to_string(), "127.0.0.1:8080");
-        for text in ["", "192.0.2.1:", "192.0.2.1:0", "192.0.2.1:65536", "0.0.0.0:80", "[fe80::1%3]:80", "a:b:c", ":80"] {
+        for text in ["", "192.0.2.1:", "192.0.2.1:0", "192.0.2.1:65536", "0.0.0.0:80", "[fe80::1%3]:80", "a:b:c", ":80"]
+        {
             assert!(endpoint(text).is_err(), "{text:?}");
         }
         assert_eq!(help(endpoint("192.0.2.1")), "write it as \"192.0.2.1:80\"");
@@ -338,7 +362,9 @@ mod tests {
         assert_eq!(host_and_port("Example.com:8443").unwrap(), "example.com:8443");
         assert_eq!(host_and_port("[2001:db8::1]:8443").unwrap(), "[2001:db8::1]:8443");
         assert_eq!(host_and_port("[2001:db8::1]").unwrap(), "[2001:db8::1]");
-        for bad in ["example.com:", "example.com:0", "example.com:65536", "example.com:+80", ":80", "example.com\r\nX: y"] {
+        for bad in
+            ["example.com:", "example.com:0", "example.com:65536", "example.com:+80", ":80", "example.com\r\nX: y"]
+        {
             assert!(host_and_port(bad).is_err(), "{bad:?}");
         }
     }
@@ -355,7 +381,8 @@ mod tests {
 
     #[test]
     fn status_codes_come_one_by_one_or_in_ranges() {
-        let read = |text| status_ranges(text).map(|ranges| ranges.iter().map(|r| (r.first, r.last)).collect::<Vec<_>>());
+        let read =
+            |text| status_ranges(text).map(|ranges| ranges.iter().map(|r| (r.first, r.last)).collect::<Vec<_>>());
         assert_eq!(read("200-399"), Ok(vec![(200, 399)]));
         assert_eq!(read("200, 204,300-302"), Ok(vec![(200, 200), (204, 204), (300, 302)]));
         for bad in ["", "200,", "2xx", "99", "600", "200-", "-1", "399-200", "+200", "200-299-399"] {

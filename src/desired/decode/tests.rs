@@ -1,5 +1,8 @@
 use super::*;
-use crate::{desired::{canonical::canonical, digest::desired}, model::{Check, CheckKind, FailbackMode, PathMatch, Protocol, RouteAction, Severity, StatusRange}};
+use crate::{
+    desired::{canonical::canonical, digest::desired},
+    model::{Check, CheckKind, FailbackMode, PathMatch, Protocol, RouteAction, Severity, StatusRange},
+};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 use std::time::Duration;
@@ -86,15 +89,19 @@ fn a_checks_timeout_shrinks_with_its_interval_but_is_never_bent() {
     assert_eq!(timeout(json!({ "interval": "500ms" })), 500);
     assert_eq!(timeout(json!({ "interval": "10s" })), 1000);
     let spec = json!({ "check": { "timeout": "5s" }, "backends": [{ "name": "a", "address": "192.0.2.1:80" }] });
-    assert_eq!(messages(&read("Pool", "x", spec)), ["timeout 5s is longer than the interval of 2s at /spec/check/timeout"]);
+    assert_eq!(
+        messages(&read("Pool", "x", spec)),
+        ["timeout 5s is longer than the interval of 2s at /spec/check/timeout"]
+    );
 }
 
 #[test]
 fn status_codes_may_be_a_text_or_a_list() {
-    let expect = |expect: Json| match &pool(json!({ "check": { "http": { "path": "/", "expect": expect } } })).check.kind {
-        CheckKind::Http { expect, .. } => expect.clone(),
-        CheckKind::Tcp => panic!("no HTTP check"),
-    };
+    let expect =
+        |expect: Json| match &pool(json!({ "check": { "http": { "path": "/", "expect": expect } } })).check.kind {
+            CheckKind::Http { expect, .. } => expect.clone(),
+            CheckKind::Tcp => panic!("no HTTP check"),
+        };
     let range = |first, last| StatusRange { first, last };
     assert_eq!(expect(json!("200,204")), [range(200, 200), range(204, 204)]);
     assert_eq!(expect(json!(["200", "300-399"])), [range(200, 200), range(300, 399)]);
@@ -197,8 +204,25 @@ fn a_vips_digest_covers_what_it_names_and_only_that() {
 /// Values that a spec may hold somewhere, right and wrong.
 fn values() -> impl Strategy<Value = Json> {
     let texts = prop::sample::select(vec![
-        "198.51.100.10", "192.0.2.1:80", "2001:db8::10/64", "eth0", "lb1", "web", "2s", "100ms", "http", "tcp", "/a/", "",
-        "200-399", "www.example.com", "roundrobin", "source", "manual", "\u{0}", "x",
+        "198.51.100.10",
+        "192.0.2.1:80",
+        "2001:db8::10/64",
+        "eth0",
+        "lb1",
+        "web",
+        "2s",
+        "100ms",
+        "http",
+        "tcp",
+        "/a/",
+        "",
+        "200-399",
+        "www.example.com",
+        "roundrobin",
+        "source",
+        "manual",
+        "\u{0}",
+        "x",
     ]);
     let leaf = prop_oneof![
         4 => texts.prop_map(|text| json!(text)),
@@ -209,9 +233,39 @@ fn values() -> impl Strategy<Value = Json> {
         1 => Just(Json::Null),
     ];
     let keys = prop::sample::select(vec![
-        "addresses", "interface", "nodes", "failback", "track", "listeners", "port", "protocol", "pool", "routes", "host",
-        "path", "exact", "redirect", "timeouts", "balance", "sticky", "cookie", "name", "check", "http", "tcp", "expect",
-        "interval", "timeout", "rise", "backends", "address", "weight", "heartbeat", "deadAfter", "interfaces", "mode",
+        "addresses",
+        "interface",
+        "nodes",
+        "failback",
+        "track",
+        "listeners",
+        "port",
+        "protocol",
+        "pool",
+        "routes",
+        "host",
+        "path",
+        "exact",
+        "redirect",
+        "timeouts",
+        "balance",
+        "sticky",
+        "cookie",
+        "name",
+        "check",
+        "http",
+        "tcp",
+        "expect",
+        "interval",
+        "timeout",
+        "rise",
+        "backends",
+        "address",
+        "weight",
+        "heartbeat",
+        "deadAfter",
+        "interfaces",
+        "mode",
     ]);
     leaf.prop_recursive(4, 24, 5, move |inner| {
         prop_oneof![

@@ -1,10 +1,7 @@
 //! serde over the tree. Field names and values are handed out with their places, and every error that comes back
 //! is given the place that it was asked at.
 
-use super::{
-    DecodeError,
-    error::Mistake,
-};
+use super::{DecodeError, error::Mistake};
 use crate::desired::pointer::{bytes, element_span, property_span};
 use jsonc_parser::ast::{Object, Value};
 use serde::{

@@ -11,7 +11,9 @@ mod scan;
 pub(super) use de::from_value;
 pub(super) use error::{DecodeError, SyntaxError, quote};
 
-use jsonc_parser::{CollectOptions, ParseOptions, ParseStringErrorKind, ast::Value, errors::ParseErrorKind, parse_to_ast};
+use jsonc_parser::{
+    CollectOptions, ParseOptions, ParseStringErrorKind, ast::Value, errors::ParseErrorKind, parse_to_ast,
+};
 
 /// Deeper nesting is refused. State needs eight levels.
 const DEEPEST: usize = 64;
@@ -56,7 +58,9 @@ fn describe(error: jsonc_parser::errors::ParseError) -> SyntaxError {
         Kind::UnterminatedArray => ("this list has no end".into(), Some(CUT_OFF)),
         Kind::ExpectedObjectValue => ("a value is missing after the colon".into(), None),
         Kind::ExpectedColonAfterObjectKey => ("a colon is missing after the field's name".into(), None),
-        Kind::UnexpectedWord | Kind::UnexpectedToken => ("this is no JSON value".into(), Some("texts stand in double quotes")),
+        Kind::UnexpectedWord | Kind::UnexpectedToken => {
+            ("this is no JSON value".into(), Some("texts stand in double quotes"))
+        }
         Kind::SingleQuotedStringsNotAllowed => ("a text in single quotes".into(), Some("texts stand in double quotes")),
         Kind::ExpectedStringObjectProperty => {
             ("a field's name without quotes".into(), Some("names stand in double quotes"))

@@ -34,7 +34,9 @@ fn a_json_file_holds_rfc_8259_and_nothing_else() {
     ] {
         assert_eq!(refused(text), (message.to_owned(), at), "{text:?}");
     }
-    for text in ["01", "+1", ".5", "5.", "0x1F", "NaN", "-Infinity", "1e", "tru", "\"\\x41\"", "\"\\ud800\"", "[,1]", "}"] {
+    for text in
+        ["01", "+1", ".5", "5.", "0x1F", "NaN", "-Infinity", "1e", "tru", "\"\\x41\"", "\"\\ud800\"", "[,1]", "}"]
+    {
         assert!(parse(text, false).is_err(), "{text:?}");
     }
 }

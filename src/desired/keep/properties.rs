@@ -20,10 +20,11 @@ fn content() -> impl Strategy<Value = String> {
     let pools = (name(), address().prop_filter("needs brackets", |text| !text.contains(':')))
         .prop_map(|(name, address)| pool(name, &format!("{address}:80")));
     let one = (name(), address()).prop_map(|(name, address)| peer(name, &format!("\"{address}\"")));
-    let two = (name(), address())
-        .prop_map(|(name, address)| peer(name, &format!("\"{address}:695\", \"198.51.100.1\"").replace("1:695\"", "1\"")));
-    let bad = (prop::sample::select(vec!["Vip", "Pool", "Peer"]), name())
-        .prop_map(|(kind, name)| document(kind, name, "{}"));
+    let two = (name(), address()).prop_map(|(name, address)| {
+        peer(name, &format!("\"{address}:695\", \"198.51.100.1\"").replace("1:695\"", "1\""))
+    });
+    let bad =
+        (prop::sample::select(vec!["Vip", "Pool", "Peer"]), name()).prop_map(|(kind, name)| document(kind, name, "{}"));
     let broken = prop::sample::select(vec!["", "{", "[]", "{\"kind\":\"Vip\"}"]).prop_map(String::from);
     prop_oneof![4 => vips, 4 => pools, 4 => one, 1 => two, 1 => bad, 1 => broken]
 }

@@ -2,7 +2,12 @@
 
 use super::{Grievance, Resolver};
 use crate::{
-    desired::{Diagnostic, LoadedFile, Pointer, conflict::{Side, oddities}, json, source::Span},
+    desired::{
+        Diagnostic, LoadedFile, Pointer,
+        conflict::{Side, oddities},
+        json,
+        source::Span,
+    },
     model::ObjectRef,
 };
 

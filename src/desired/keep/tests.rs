@@ -156,11 +156,8 @@ fn a_broken_copy_does_not_disturb_the_good_file() {
 fn of_two_in_conflict_the_new_one_gives_way_whatever_they_are_called() {
     for name in ["a", "z"] {
         let mut agent = settled();
-        let changed = document(
-            "Vip",
-            "web",
-            r#"{"addresses":["198.51.100.10"],"nodes":["lb1"],"failback":{"mode":"manual"}}"#,
-        );
+        let changed =
+            document("Vip", "web", r#"{"addresses":["198.51.100.10"],"nodes":["lb1"],"failback":{"mode":"manual"}}"#);
         let new = ("new.json", vip(name, "198.51.100.10", "\"lb1\"", "web"));
         agent.reads([lb1(), web(), ("vip.json", changed), new]);
         assert_eq!(agent.in_force(), ["Vip/web", "Pool/web", "Peer/lb1"]);

@@ -17,7 +17,9 @@ fn state_files_are_told_from_what_lies_beside_them() {
     for name in ["vip-web.json", "a.jsonc", "a.b.json", "-.json"] {
         assert!(is_state_file(OsStr::new(name)), "{name}");
     }
-    for name in [".vip.json", ".vip.json.swp", "vip.json~", "vip.json.bak", "vip.JSON", "json", ".json", "..data", "#a.json#"] {
+    for name in
+        [".vip.json", ".vip.json.swp", "vip.json~", "vip.json.bak", "vip.JSON", "json", ".json", "..data", "#a.json#"]
+    {
         assert!(!is_state_file(OsStr::new(name)), "{name}");
     }
 }

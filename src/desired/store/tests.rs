@@ -33,7 +33,8 @@ fn what_is_saved_is_there_after_a_restart() {
 #[test]
 fn only_what_changed_is_written_also_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
-    let inodes = || names(dir.path()).iter().map(|n| fs::metadata(dir.path().join(n)).unwrap().ino()).collect::<Vec<_>>();
+    let inodes =
+        || names(dir.path()).iter().map(|n| fs::metadata(dir.path().join(n)).unwrap().ino()).collect::<Vec<_>>();
     Store::open(dir.path()).0.save(&last_good("198.51.100.10")).unwrap();
     let before = inodes();
     let mut store = Store::open(dir.path()).0;
