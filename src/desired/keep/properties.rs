@@ -54,8 +54,6 @@ fn defined(loaded: &Loaded) -> Objects {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
-
     #[test]
     fn the_result_is_valid_and_closed_and_what_does_not_change_stays(edits in edits()) {
         let mut files = BTreeMap::new();
