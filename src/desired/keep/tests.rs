@@ -260,3 +260,15 @@ fn thousands_that_all_want_the_same_address_are_sorted_out_in_time() {
     let resolved = resolve(&LastGood::default(), &loaded);
     assert_eq!(resolved.desired.vips.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["v0000"]);
 }
+
+#[test]
+fn nobody_gives_way_to_something_that_goes_in_the_end() {
+    let mut agent = Agent::default();
+    agent.reads([("z.json", peer("z", "\"192.0.2.1\""))]);
+    // The new Vip names the deleted Peer, which comes back and pushes the new Peer out; but the Vip names a pool in vain
+    // and goes, the old Peer goes with it, and the new one has nobody to give way to.
+    let vip = ("vip.json", vip("v", "198.51.100.10", "\"z\"", "nowhere"));
+    agent.reads([vip, ("x.json", peer("x", "\"2001:db8::1\""))]);
+    assert_eq!(agent.in_force(), ["Peer/x"]);
+    assert!(agent.told.iter().all(|told| told.object.as_ref().unwrap().to_string() == "Vip/v"));
+}
