@@ -70,7 +70,7 @@ fn fault(world: &mut World) {
     let host = world.rng.below(count) as usize;
     let other = (host + 1 + world.rng.below(count - 1) as usize) % world.hosts.len();
     let path = world.rng.below(world.paths as u64) as usize;
-    let (kind, paths) = (world.rng.below(26), world.paths);
+    let (kind, paths) = (world.rng.below(27), world.paths);
     world.log.push(format!("{:?} fault {kind} at {host} (other {other}, path {path})", world.at()));
     match kind {
         0 | 1 => world.crash(host),
@@ -93,11 +93,12 @@ fn fault(world: &mut World) {
         15..=17 => world.net.heal(),
         18 => eligible(world, host, Some("eth1 has no carrier")),
         19 | 20 => eligible(world, host, None),
-        21 => _ = world.stranger.insert(VIP),
+        21 => world.stranger.extend(0..world.hosts.len()),
         22 => world.stranger.clear(),
         23 => world.hosts[host].broken ^= true,
         24 => rename(world, host),
-        _ => leave(world, host),
+        25 => leave(world, host),
+        _ => _ = world.stranger.insert(host),
     }
 }
 
