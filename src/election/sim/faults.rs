@@ -1,4 +1,4 @@
-//! Random schedules: a network drawn from the seed, four seconds of faults, then quiet, in which exactly one owner must
+//! Random schedules: a network drawn from the seed, three seconds of faults, then quiet, in which exactly one owner must
 //! be found soon, and stay.
 
 use super::{
@@ -14,7 +14,7 @@ use std::time::Duration;
 const MS: Duration = Duration::from_millis(1);
 
 /// Faults are made for this long.
-const STORM: Duration = Duration::from_secs(4);
+const STORM: Duration = Duration::from_secs(3);
 /// After the last fault there is exactly one owner within this.
 const SETTLE: Duration = Duration::from_millis(2300);
 
@@ -29,7 +29,7 @@ pub(super) fn run(seed: u64, rules: Rules) -> Result<(), String> {
     }
     let end = world.now + STORM;
     while world.now < end {
-        let wait = world.rng.between(MS, MS * 500);
+        let wait = world.rng.between(MS, MS * 400);
         world.run_for(wait);
         fault(&mut world);
     }
@@ -41,7 +41,7 @@ fn world(seed: u64) -> World {
     let mut rng = Rng(seed);
     let count = if rng.chance(30) { 3 } else { 2 };
     let paths = rng.pick(&[1, 1, 2]);
-    let interval = MS * rng.pick(&[25, 50, 50, 100]);
+    let interval = MS * rng.pick(&[50, 100, 100]);
     let dead_after = interval * rng.pick(&[4, 4, 6]);
     let mut world = World::new(seed, count, paths, Heartbeat { interval, dead_after });
     world.net.loss_percent = rng.pick(&[0, 0, 2, 10]);
