@@ -7,13 +7,18 @@
 //! `harness/` builds the pair and its surroundings; each other file holds the cases of one family of faults.
 
 mod backends;
+mod bad_input;
 mod drift;
+mod drill;
 mod failback;
 mod files;
 mod harness;
+mod heartbeats;
 mod isolation;
 mod lab;
 mod listeners;
+mod restart;
+mod seeing;
 mod takeover;
 
 use libtest_mimic::{Arguments, Trial};
@@ -36,10 +41,15 @@ fn main() -> ExitCode {
         lab::CASES,
         takeover::CASES,
         failback::CASES,
+        restart::CASES,
         drift::CASES,
         files::CASES,
+        bad_input::CASES,
+        heartbeats::CASES,
         backends::CASES,
         listeners::CASES,
+        seeing::CASES,
+        drill::CASES,
     ];
     let trials = cases.into_iter().flatten().map(|case| Trial::test(case.name, || harness::run(case)));
     libtest_mimic::run(&arguments, trials.collect()).exit_code()

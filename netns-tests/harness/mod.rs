@@ -1,7 +1,9 @@
 //! What the cases share: how one is run, how one waits, the world it runs in.
 
+pub(crate) mod audit;
 pub(crate) mod state;
 pub(crate) mod wait;
+pub(crate) mod wire;
 pub(crate) mod world;
 
 use libtest_mimic::Failed;

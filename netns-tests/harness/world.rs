@@ -13,7 +13,7 @@
 //! ```
 
 use super::{
-    Failure, Outcome,
+    Failure, Outcome, audit,
     state::{State, VIP4, VIP6},
     wait::{eventually, now, stays},
 };
@@ -189,6 +189,16 @@ impl World {
         let lists = [&status["problems"], &status["state"]["problems"]];
         let mut problems = lists.into_iter().filter_map(Value::as_array).flatten().map(Value::to_string);
         Ok(problems.any(|problem| words.iter().all(|word| problem.contains(word))))
+    }
+
+    /// The balancers that answer for `ip` on the wire; a host that is none counts as `?`.
+    pub(crate) fn answering(&self, ip: &str) -> Result<Vec<String>, Failure> {
+        let macs = audit::answering(&self.lab, ip.parse()?)?;
+        let name = |mac: &Mac| {
+            let has = |host: &&Host| host.plan().interfaces.iter().any(|nic| nic.mac == *mac);
+            self.lab.balancers().find(has).map_or_else(|| "?".to_owned(), |host| host.plan().name.clone())
+        };
+        Ok(macs.iter().map(name).collect())
     }
 
     /// Runs `lbagent` with `arguments` beside the agent of `node`.
