@@ -14,21 +14,24 @@
 //! election makes it Backup everywhere, the loop takes the addresses away at a quiet moment, and when none is held any
 //! more (or after [`STOP_LIMIT`]) the parts are dropped.
 
+mod election;
 mod report;
 
 use crate::{
     apply::Applier,
     dataplane::Dataplane,
-    desired::{self, StateOptions},
-    election::{self, ElectionInput, ElectionOptions},
-    health::{self, track},
+    desired::{self, Snapshot, StateOptions},
+    election::driver::ElectionInput,
+    health::{checker, track},
     kernel::{announce::Announcer, instance::InstanceLock, netlink::Netlink, ping::Pinger},
     model::{Desired, Held, Name, VipAddress},
     reconcile::{Inputs, Outputs, ReconcileView, Reconciler},
     status::server,
 };
+use election::Election;
 use report::Reporter;
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, SocketAddr},
     num::NonZeroUsize,
     path::{Path, PathBuf},
@@ -37,7 +40,7 @@ use std::{
 };
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::watch,
+    sync::{Notify, watch},
 };
 
 /// How long a stopping agent waits for its addresses to have left.
@@ -125,8 +128,8 @@ fn hostname() -> Result<String, AgentError> {
 struct Agent {
     netlink: Netlink,
     dataplane: Dataplane,
-    state: desired::Watcher,
-    election: election::Thread,
+    rescan: Arc<Notify>,
+    election: Election,
     reconcile: tokio::task::JoinHandle<()>,
     view: watch::Receiver<Arc<ReconcileView>>,
     leaving: watch::Sender<bool>,
@@ -152,27 +155,32 @@ impl Agent {
         let dataplane = Dataplane::start(workers.unwrap_or(NonZeroUsize::MIN))
             .map_err(|error| AgentError::Io("start the data plane's threads", error))?;
         let last_good_dir = last_good_dir(options, &me);
-        let state = desired::start(StateOptions { dir: options.state_dir.clone(), last_good_dir }).await;
+        let rescan = Arc::new(Notify::new());
+        let state = StateOptions { dir: options.state_dir.clone(), last_good_dir, rescan: rescan.clone() };
+        // The follower lives as long as somebody receives from it.
+        let (snapshots, _) = desired::start(state).await;
 
-        let wanted = only_desired(&state);
-        let health = health::start(wanted.clone());
+        let wanted = only_desired(snapshots.clone());
+        let health = checker::start(wanted.clone());
         let pings = track::start(wanted, pinger);
         let (leaving, leaving_out) = watch::channel(false);
-        let (candidates, candidates_out) = watch::channel(ElectionInput::new(me.clone()));
+        let nothing = ElectionInput {
+            node: me.clone(),
+            peers: Vec::new(),
+            candidates: Vec::new(),
+            macs: Vec::new(),
+            links: BTreeMap::new(),
+        };
+        let (candidates, candidates_out) = watch::channel(nothing);
         let (held, held_out) = watch::channel(Held::new());
         let (view, view_out) = watch::channel(Arc::default());
-        let election = election::start(ElectionOptions {
-            key_file: options.key_file.clone(),
-            input: candidates_out.clone(),
-            held: held_out,
-        })
-        .map_err(|error| AgentError::Io("start the election's thread", error))?;
+        let election = Election::start(options.key_file.clone(), candidates_out.clone(), held_out)?;
 
         let reporter = Reporter {
             me: me.clone(),
             started: report::now(),
             dir: options.state_dir.clone(),
-            state: state.snapshots.clone(),
+            state: snapshots.clone(),
             candidates: candidates_out,
             election: election.view.clone(),
             election_problems: election.problems.clone(),
@@ -180,31 +188,22 @@ impl Agent {
             view: view_out.clone(),
             dataplane: dataplane.clone(),
         };
-        let endpoint = server::Options {
-            http: Some(options.http),
-            socket: Some(options.socket.clone()),
-            hostname: hostname()?,
-        };
+        let endpoint =
+            server::Options { http: Some(options.http), socket: Some(options.socket.clone()), hostname: hostname()? };
         let server = reporter.serve(endpoint);
-        let inputs = Inputs {
-            desired: state.snapshots.clone(),
-            election: election.view.clone(),
-            health,
-            pings,
-            leaving: leaving_out,
-            kernel,
-        };
+        let inputs =
+            Inputs { desired: snapshots, election: election.view.clone(), health, pings, leaving: leaving_out, kernel };
         let outputs = Outputs { election: candidates, held, view };
         let reconciler = Reconciler::new(me, netlink.clone(), applier, dataplane.clone(), inputs, outputs);
         let reconcile = tokio::spawn(reconciler.run());
-        Ok(Self { netlink, dataplane, state, election, reconcile, view: view_out, leaving, server })
+        Ok(Self { netlink, dataplane, rescan, election, reconcile, view: view_out, leaving, server })
     }
 
     /// Until a signal asks for the end, or a part that must not end has ended.
     async fn run(&mut self, signals: &mut Signals) -> Result<(), AgentError> {
         loop {
             tokio::select! {
-                _ = signals.hangup.recv() => self.state.rescan(),
+                _ = signals.hangup.recv() => self.rescan.notify_one(),
                 _ = signals.terminate.recv() => return Ok(()),
                 _ = signals.interrupt.recv() => return Ok(()),
                 _ = &mut self.reconcile => return Err(AgentError::ThreadEnded("reconcile")),
@@ -224,7 +223,6 @@ impl Agent {
         }
         tokio::time::sleep(LAST_WORDS).await;
         self.reconcile.abort();
-        self.election.stop();
         self.server.stop().await;
         let dataplane = self.dataplane;
         // Blocks its thread while exchanges come to their end.
@@ -250,8 +248,7 @@ fn address_record(socket: &Path) -> PathBuf {
 }
 
 /// The objects without what is known about their files, for those who must not be woken by a mere problem.
-fn only_desired(state: &desired::Watcher) -> watch::Receiver<Arc<Desired>> {
-    let mut snapshots = state.snapshots.clone();
+fn only_desired(mut snapshots: watch::Receiver<Arc<Snapshot>>) -> watch::Receiver<Arc<Desired>> {
     let (sender, receiver) = watch::channel(snapshots.borrow_and_update().desired.clone());
     tokio::spawn(async move {
         while snapshots.changed().await.is_ok() {

@@ -22,13 +22,13 @@
 //! 7. No backend's health moves a VIP ([`plan::candidates`]).
 
 // The flow.
-//pub mod desired;
+pub mod desired;
 pub mod election;
 pub mod health;
 pub mod plan;
 pub mod dataplane;
 pub mod apply;
-//pub mod reconcile;
+pub mod reconcile;
 pub mod status;
 
 // What the flow is made of.
@@ -37,9 +37,9 @@ pub mod kernel;
 pub mod model;
 
 // What runs it.
-//pub mod agent;
-//pub mod cli;
+pub mod agent;
+pub mod cli;
 pub mod drill;
 
-//#[cfg(test)]
-//mod tidy;
+#[cfg(test)]
+mod tidy;

@@ -12,13 +12,15 @@ use crate::{
     apply::Applier,
     dataplane::Dataplane,
     desired::Snapshot,
-    election::ElectionInput,
+    election::driver::ElectionInput,
     kernel::netlink::{Events, Netlink},
     model::{Desired, ElectionView, HealthTable, Held, Name, ObservedNetwork, Problem, ReconcileStats, Role},
     plan::{
         addresses::{self, AddressInputs, AddressStep},
         announce::{AnnounceSchedule, Occasion, Place},
-        candidates, placement::Placements, proxy,
+        candidates,
+        placement::Placements,
+        proxy,
     },
 };
 use std::{
@@ -78,7 +80,6 @@ pub struct ReconcileView {
 }
 
 /// The loop.
-#[derive(Debug)]
 pub struct Reconciler {
     me: Name,
     netlink: Netlink,
@@ -153,6 +154,8 @@ impl Reconciler {
         let mut network = self.observe(&mut problems).await;
 
         let placements = Placements::resolve(&self.me, &desired, &network);
+        // First what is held, then what for: a new agent goes by what it finds.
+        publish(&self.outputs.held, addresses::held(&desired, &network));
         self.tell_election(&desired, &placements, &network);
         let plan = addresses::plan(AddressInputs {
             me: &self.me,
@@ -174,13 +177,13 @@ impl Reconciler {
         let listeners = self.dataplane.apply(Arc::new(proxy::plan(&self.me, &desired, &health)));
         let listeners = listeners.into_iter().map(|(at, result)| (at, result.map_err(|error| error.to_string())));
 
-        let failed = problems.len() as u64;
+        let failed = !problems.is_empty();
         problems.extend(placements.problems);
         problems.extend(plan.problems);
         self.view.listeners = listeners.collect();
         self.view.problems = problems;
         self.view.network = network;
-        self.view.stats.record(reason, now() - started, now(), failed);
+        self.view.stats.record(reason, started, now() - started, failed);
         self.outputs.view.send_replace(Arc::new(self.view.clone()));
     }
 
@@ -195,18 +198,14 @@ impl Reconciler {
         }
     }
 
-    fn tell_election(
-        &mut self,
-        desired: &Desired,
-        placements: &Placements,
-        network: &ObservedNetwork,
-    ) {
+    fn tell_election(&mut self, desired: &Desired, placements: &Placements, network: &ObservedNetwork) {
         let pings = self.inputs.pings.borrow_and_update().clone();
         let leaving = *self.inputs.leaving.borrow_and_update();
         let input = ElectionInput {
             node: self.me.clone(),
             peers: desired.peers.values().cloned().collect(),
             candidates: candidates::candidates(&self.me, desired, placements, network, &pings, leaving),
+            macs: network.links.values().filter_map(|link| link.mac).collect(),
             links: network.links.clone(),
         };
         publish(&self.outputs.election, input);
@@ -225,11 +224,7 @@ impl Reconciler {
 }
 
 /// Addresses that this node owns and has: those that it may announce.
-fn owned(
-    placements: &Placements,
-    election: &ElectionView,
-    network: &ObservedNetwork,
-) -> BTreeMap<Place, Occasion> {
+fn owned(placements: &Placements, election: &ElectionView, network: &ObservedNetwork) -> BTreeMap<Place, Occasion> {
     let mut owned = BTreeMap::new();
     for (name, placement) in &placements.vips {
         let (Some(link), Some(view)) = (&placement.link, election.vips.get(name)) else { continue };
@@ -287,7 +282,8 @@ impl Quiet {
 
     /// The Vips that may go now; forgets those that no longer want to.
     fn settle(&mut self, election: &ElectionView) -> &BTreeSet<Name> {
-        let leaving = |vip: &Name| election.vips.get(vip).is_some_and(|view| view.role == Role::Backup && view.graceful);
+        let leaving =
+            |vip: &Name| election.vips.get(vip).is_some_and(|view| view.role == Role::Backup && view.graceful);
         self.come.retain(leaving);
         &self.come
     }

@@ -21,14 +21,8 @@ const FLOORS: &[&[&str]] = &[
 ];
 
 /// Directories whose code does no IO, owns no thread and reads no clock.
-const PURE: &[&str] = &[
-    "src/model",
-    "src/plan",
-    "src/balance",
-    "src/election/machine",
-    "src/election/wire",
-    "src/dataplane/http/engine",
-];
+const PURE: &[&str] =
+    &["src/model", "src/plan", "src/balance", "src/election/machine", "src/election/wire", "src/dataplane/http/engine"];
 const IMPURE_WORDS: &[&str] =
     &["tokio::", "std::fs", "std::process", "socket2", "UdpSocket", "TcpStream", "Instant::now", "SystemTime::now"];
 
@@ -124,7 +118,11 @@ fn imports_go_strictly_down() {
     for source in sources("src").iter().filter(|source| !source.is_test()) {
         let module = source.module();
         let Some(mine) = floor(&module) else {
-            assert!(matches!(&*module, "lib" | "main"), "{} stands on no floor: add it to FLOORS", source.path.display());
+            assert!(
+                matches!(&*module, "lib" | "main"),
+                "{} stands on no floor: add it to FLOORS",
+                source.path.display()
+            );
             continue;
         };
         for import in imports(&source.shipped()).iter().filter(|import| **import != module) {

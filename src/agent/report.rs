@@ -3,8 +3,11 @@
 use crate::{
     dataplane::Dataplane,
     desired::Snapshot,
-    election::ElectionInput,
-    model::{ElectionView, Eligibility, HealthTable, Name, Problem},
+    election::driver::ElectionInput,
+    model::{
+        BackendTraffic, ElectionView, Eligibility, HealthTable, ListenerTraffic, Name, Problem, Responses,
+        TrafficSnapshot,
+    },
     reconcile::ReconcileView,
     status::{Clock, Condition, Inputs, StateInputs, Status, process, server},
 };
@@ -28,22 +31,30 @@ pub(super) struct Reporter {
     pub(super) state: watch::Receiver<Arc<Snapshot>>,
     pub(super) candidates: watch::Receiver<ElectionInput>,
     pub(super) election: watch::Receiver<Arc<ElectionView>>,
-    pub(super) election_problems: watch::Receiver<Arc<Vec<Problem>>>,
+    pub(super) election_problems: watch::Receiver<Vec<Problem>>,
     pub(super) health: watch::Receiver<Arc<HealthTable>>,
     pub(super) view: watch::Receiver<Arc<ReconcileView>>,
     pub(super) dataplane: Dataplane,
+}
+
+/// What one status needs of the one before it.
+struct Memory {
+    conditions: Vec<Condition>,
+    /// Of the state, and when it was first seen.
+    generation: u64,
+    changed_at: Instant,
 }
 
 impl Reporter {
     /// Opens the endpoint; its own troubles are part of what it reports.
     pub(super) fn serve(self, options: server::Options) -> server::Server {
         let (own, own_out) = watch::channel(Arc::<Vec<Problem>>::default());
-        let conditions = Mutex::<Vec<Condition>>::default();
+        let memory = Mutex::new(Memory { conditions: Vec::new(), generation: 0, changed_at: self.started });
         let report = Arc::new(move || {
-            // A panic of an earlier request leaves only old conditions behind.
-            let mut previous = conditions.lock().unwrap_or_else(PoisonError::into_inner);
-            let status = self.status(&own_out.borrow(), &previous);
-            previous.clone_from(&status.conditions);
+            // A panic of an earlier request leaves only an old memory behind.
+            let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+            let status = self.status(&own_out.borrow(), &mut memory);
+            memory.conditions.clone_from(&status.conditions);
             Arc::new(status)
         });
         let looks = report.clone();
@@ -62,22 +73,26 @@ impl Reporter {
         server
     }
 
-    fn status(&self, own: &[Problem], previous: &[Condition]) -> Status {
+    fn status(&self, own: &[Problem], memory: &mut Memory) -> Status {
+        let clock = Clock::read();
         let snapshot = self.state.borrow().clone();
+        if snapshot.generation != memory.generation {
+            (memory.generation, memory.changed_at) = (snapshot.generation, clock.instant);
+        }
         let view = self.view.borrow().clone();
         let candidates = &self.candidates.borrow().candidates;
         let eligibility: BTreeMap<Name, Eligibility> =
             candidates.iter().map(|candidate| (candidate.vip.clone(), candidate.eligibility.clone())).collect();
         let election_problems = self.election_problems.borrow().clone();
-        let problems: Vec<Problem> = view.problems.iter().chain(&*election_problems).chain(own).cloned().collect();
+        let problems: Vec<Problem> = view.problems.iter().chain(&election_problems).chain(own).cloned().collect();
         Status::build(&Inputs {
-            clock: Clock::read(),
+            clock,
             started: self.started,
             node: &self.me,
             state: StateInputs {
                 dir: &self.dir,
                 generation: snapshot.generation,
-                changed_at: snapshot.changed_at,
+                changed_at: Some(memory.changed_at),
                 problems: &snapshot.problems,
             },
             desired: &snapshot.desired,
@@ -86,11 +101,11 @@ impl Reporter {
             health: &self.health.borrow(),
             network: &view.network,
             listeners: &view.listeners,
-            traffic: &self.dataplane.traffic(),
+            traffic: &snapshot_of(self.dataplane.traffic()),
             reconcile: &view.stats,
             problems: &problems,
             process: process::read(),
-            previous,
+            previous: &memory.conditions,
         })
     }
 }
@@ -98,4 +113,41 @@ impl Reporter {
 #[expect(clippy::disallowed_methods, reason = "the agent's start, for its uptime")]
 pub(super) fn now() -> Instant {
     Instant::now()
+}
+
+fn snapshot_of(traffic: crate::dataplane::Traffic) -> TrafficSnapshot {
+    let listener = |it: crate::dataplane::traffic::ListenerTraffic| {
+        let t = it.totals;
+        let responses = Responses(t.responses);
+        let totals = ListenerTraffic {
+            accepted: t.accepted,
+            active: t.open,
+            requests: t.requests,
+            responses,
+            bytes_in: t.bytes_in,
+            bytes_out: t.bytes_out,
+            refused: 0,
+            errors: t.refused,
+        };
+        (it.address, totals)
+    };
+    let backend = |it: crate::dataplane::traffic::BackendTraffic| {
+        let t = it.totals;
+        let totals = BackendTraffic {
+            active: t.active,
+            connections: t.connections,
+            requests: t.requests,
+            connect_errors: t.connect_failures,
+            responses: Responses(t.responses),
+            bytes_in: t.bytes_out,
+            bytes_out: t.bytes_in,
+            retries: t.retries,
+            redispatches: 0,
+        };
+        ((it.pool, it.backend), totals)
+    };
+    TrafficSnapshot {
+        listeners: traffic.listeners.into_iter().map(listener).collect(),
+        backends: traffic.backends.into_iter().map(backend).collect(),
+    }
 }

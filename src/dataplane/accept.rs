@@ -5,7 +5,7 @@ use super::{
     http,
     quiet::Exchanging,
     tcp,
-    worker::{Worker, Working},
+    worker::{OpenConnection, Worker, Working},
 };
 use crate::model::Protocol;
 use std::{io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
@@ -69,6 +69,7 @@ fn start(stream: TcpStream, client: SocketAddr, listening: &Arc<Listening>, work
         client,
         listening: listening.clone(),
         exchanging: Exchanging::begun(service.in_flight.clone(), worker.index),
+        open: worker.connection(),
         working: worker.working(),
         worker: worker.clone(),
     };
@@ -84,6 +85,7 @@ pub(super) struct Accepted<S> {
     pub(super) client: SocketAddr,
     pub(super) listening: Arc<Listening>,
     pub(super) exchanging: Exchanging,
+    pub(super) open: OpenConnection,
     pub(super) working: Working,
     pub(super) worker: Rc<Worker>,
 }

@@ -31,9 +31,15 @@ pub(super) const MAX_TRIES: usize = 4;
 
 /// Serves one connection to its end.
 pub(super) async fn serve(accepted: Accepted<TcpStream>) {
-    let Accepted { stream: mut client, client: address, listening, mut exchanging, working: _working, worker } =
-        accepted;
-    let _open = worker.connection();
+    let Accepted {
+        stream: mut client,
+        client: address,
+        listening,
+        mut exchanging,
+        open: _open,
+        working: _working,
+        worker,
+    } = accepted;
     let counted = Counted::new(&listening, worker.index);
     let _ = client.set_nodelay(true);
     let Some((mut backend, busy)) = backend(&listening, address.ip(), &worker).await else {

@@ -28,10 +28,23 @@ const MAX_IDLE: usize = 128;
 /// How long one is kept. Shorter than most servers wait, so that it is mostly this side which closes.
 const IDLE_EXPIRY: Duration = Duration::from_secs(30);
 
+/// How many connections one worker keeps idle, over all backends: they cost descriptors that clients may need.
+pub(super) struct IdleBudget {
+    kept: Cell<usize>,
+    max: usize,
+}
+
+impl IdleBudget {
+    pub(super) fn new(max: usize) -> Rc<Self> {
+        Rc::new(Self { kept: Cell::new(0), max })
+    }
+}
+
 /// A pool as one worker knows it.
 pub(super) struct LocalPool {
     shared: Arc<Pool>,
     worker: usize,
+    budget: Rc<IdleBudget>,
     view: RefCell<Rc<View>>,
 }
 
@@ -43,10 +56,10 @@ pub(super) struct View {
 }
 
 impl LocalPool {
-    pub(super) fn new(shared: Arc<Pool>, worker: usize) -> Self {
+    pub(super) fn new(shared: Arc<Pool>, worker: usize, budget: Rc<IdleBudget>) -> Self {
         let version = shared.current.load_full();
-        let view = RefCell::new(Rc::new(View::new(version, &[], worker)));
-        Self { shared, worker, view }
+        let view = RefCell::new(Rc::new(View::new(version, &[], worker, &budget)));
+        Self { shared, worker, budget, view }
     }
 
     /// The newest version.
@@ -54,7 +67,7 @@ impl LocalPool {
         let current = self.shared.current.load();
         let mut view = self.view.borrow_mut();
         if !Arc::ptr_eq(&current, &view.version) {
-            *view = Rc::new(View::new(current.clone(), &view.upstreams, self.worker));
+            *view = Rc::new(View::new(current.clone(), &view.upstreams, self.worker, &self.budget));
         }
         view.clone()
     }
@@ -68,13 +81,21 @@ impl LocalPool {
 }
 
 impl View {
-    fn new(version: Arc<PoolVersion>, before: &[Rc<Upstream>], worker: usize) -> Self {
+    fn new(version: Arc<PoolVersion>, before: &[Rc<Upstream>], worker: usize, budget: &Rc<IdleBudget>) -> Self {
         let config = &version.config;
         let upstreams = config.pool.backends.iter().zip(&version.counters).map(|(backend, counters)| {
             let same = |u: &&Rc<Upstream>| {
                 u.name == backend.name && u.address == backend.address && Arc::ptr_eq(&u.counters, counters)
             };
-            let fresh = || Upstream::new(backend.name.clone(), backend.address, counters.clone(), worker);
+            let fresh = || Upstream {
+                name: backend.name.clone(),
+                address: backend.address,
+                counters: counters.clone(),
+                worker,
+                up: Cell::new(true),
+                idle: RefCell::default(),
+                budget: budget.clone(),
+            };
             let upstream = before.iter().find(same).cloned().unwrap_or_else(|| Rc::new(fresh()));
             upstream.set_up(!config.down.contains(&backend.name));
             upstream
@@ -122,6 +143,7 @@ pub(super) struct Upstream {
     up: Cell<bool>,
     /// The one used last is used first, so that a surplus expires.
     idle: RefCell<Vec<Idle>>,
+    budget: Rc<IdleBudget>,
 }
 
 struct Idle {
@@ -137,10 +159,6 @@ pub(super) enum ConnectError {
 }
 
 impl Upstream {
-    fn new(name: Name, address: SocketAddr, counters: Arc<Sharded<BackendShard>>, worker: usize) -> Self {
-        Self { name, address, counters, worker, up: Cell::new(true), idle: RefCell::default() }
-    }
-
     pub(super) fn counters(&self) -> &BackendShard {
         self.counters.shard(self.worker)
     }
@@ -175,7 +193,7 @@ impl Upstream {
     pub(super) fn take_idle(&self, certain: bool) -> Option<TcpStream> {
         loop {
             let idle = self.idle.borrow_mut().pop()?;
-            self.counters().idle.sub(1);
+            self.count_idle_gone(1);
             if is_silent(&idle.stream, certain) {
                 return Some(idle.stream);
             }
@@ -185,10 +203,16 @@ impl Upstream {
     /// Keeps a connection for the next request.
     pub(super) fn put_idle(&self, stream: TcpStream) {
         let mut idle = self.idle.borrow_mut();
-        if self.up.get() && idle.len() < MAX_IDLE {
+        if self.up.get() && idle.len() < MAX_IDLE && self.budget.kept.get() < self.budget.max {
             idle.push(Idle { stream, since: Instant::now() });
             self.counters().idle.add(1);
+            self.budget.kept.set(self.budget.kept.get() + 1);
         }
+    }
+
+    fn count_idle_gone(&self, count: usize) {
+        self.counters().idle.sub(count as u64);
+        self.budget.kept.set(self.budget.kept.get() - count);
     }
 
     fn set_up(&self, up: bool) {
@@ -206,7 +230,7 @@ impl Upstream {
         let mut idle = self.idle.borrow_mut();
         let before = idle.len();
         idle.retain(keep);
-        self.counters().idle.sub((before - idle.len()) as u64);
+        self.count_idle_gone(before - idle.len());
     }
 }
 

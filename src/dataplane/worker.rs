@@ -5,7 +5,7 @@ use super::{
     accept,
     config::{Listening, Pool},
     traffic::Counter,
-    upstream::LocalPool,
+    upstream::{IdleBudget, LocalPool},
 };
 use std::{
     cell::{Cell, RefCell},
@@ -118,6 +118,7 @@ pub(super) struct Worker {
     /// A connection, or its work, has ended.
     ended: Notify,
     pools: RefCell<HashMap<u64, Rc<LocalPool>>>,
+    idle_budget: Rc<IdleBudget>,
 }
 
 impl Worker {
@@ -132,13 +133,15 @@ impl Worker {
             stopping: Cell::new(false),
             ended: Notify::new(),
             pools: RefCell::default(),
+            idle_budget: IdleBudget::new(terms.max_connections.div_ceil(4)),
         }
     }
 
     /// This worker's side of a pool.
     pub(super) fn pool(&self, shared: &Arc<Pool>) -> Rc<LocalPool> {
         let mut pools = self.pools.borrow_mut();
-        pools.entry(shared.id).or_insert_with(|| Rc::new(LocalPool::new(shared.clone(), self.index))).clone()
+        let local = || Rc::new(LocalPool::new(shared.clone(), self.index, self.idle_budget.clone()));
+        pools.entry(shared.id).or_insert_with(local).clone()
     }
 
     /// Waits until another connection may be accepted.

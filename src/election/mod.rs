@@ -1,5 +1,8 @@
 //! scratch
+pub mod driver;
 pub mod key;
 pub mod machine;
 pub mod session;
+#[cfg(test)]
+mod sim;
 pub mod wire;

@@ -61,6 +61,7 @@ pub(super) fn joined() -> [Host; 2] {
         net.up("eth0").await;
     });
     hosts[1].run(async |net| net.rename_and_up("peer", "eth0").await);
+    hosts[0].run(async |net| net.running("eth0").await);
     hosts
 }
 
@@ -85,6 +86,7 @@ pub(super) fn plug(switch: &Host, host: &Host, port: &str, device: &str) {
         net.0.link().set(attach).execute().await.unwrap();
     });
     host.run(async |net| net.rename_and_up("peer", device).await);
+    switch.run(async |net| net.running(port).await);
 }
 
 /// Runs `future` on a runtime of its own on this thread.
@@ -161,6 +163,10 @@ impl Net {
         self.0.link().set(down).execute().await.unwrap();
     }
 
+    pub(super) async fn set_mtu(&self, device: &str, mtu: u32) {
+        self.0.link().set(LinkUnspec::new_with_name(device).mtu(mtu).build()).execute().await.unwrap();
+    }
+
     /// `ip route add IP/32 dev eth0 scope link`
     pub(super) async fn on_link(&self, ip: IpAddr) {
         let link = self.link("eth0").await.index;
@@ -209,6 +215,12 @@ impl Net {
             self.0.link().set(rename).execute().await.unwrap();
         }
         self.up(to).await;
+        self.running(to).await;
+    }
+
+    /// Until then the kernel drops what is sent.
+    async fn running(&self, device: &str) {
+        eventually("the device runs", async || self.link(device).await.running.then_some(())).await;
     }
 }
 

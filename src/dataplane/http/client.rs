@@ -66,7 +66,7 @@ pub(super) enum Step {
 
 impl<S: Transport> Client<S> {
     pub(super) fn new(accepted: Accepted<S>) -> Self {
-        let Accepted { stream, client, listening, exchanging, working, worker } = accepted;
+        let Accepted { stream, client, listening, exchanging, open, working, worker } = accepted;
         let timeouts = listening.service.load().timeouts;
         Self {
             stream,
@@ -80,7 +80,7 @@ impl<S: Transport> Client<S> {
             exchanging,
             working: Some(working),
             used: false,
-            _open: worker.connection(),
+            _open: open,
             listening,
             worker,
         }
@@ -133,8 +133,12 @@ impl<S: Transport> Client<S> {
         if keep_alive.is_some() { Next::KeepAlive } else { Next::Close }
     }
 
-    /// Reads on for a moment after the last byte was sent, then closes.
+    /// Reads on for a moment after the last byte was sent, then closes. Not if others wait for the place and nothing is
+    /// known to be on its way.
     pub(super) async fn linger(mut self) {
+        if self.worker.wants_rid() && self.input.is_empty() && self.requests.between_requests() {
+            return;
+        }
         let deadline = Instant::now() + LINGER;
         let mut left = LINGER_BYTES;
         poll_fn(|cx| {

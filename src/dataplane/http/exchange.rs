@@ -12,20 +12,21 @@
 
 use super::{
     client::Client,
-    engine::{BadResponse, BodyWriter, Framing, Refusal, Reply, RequestEvent, Requests, ResponseEvent, Responses},
+    engine::{BadResponse, Refusal, Reply, Responses},
     forward::Job,
+    receiver::{Answer, Failure, Receiver, Stage},
+    sender::{Sender, Sending},
 };
 use crate::dataplane::{
-    io::{Output, Transport, poll_read_with},
+    io::{Transport, poll_read_with},
     upstream::Upstream,
 };
 use std::{
     future::poll_fn,
-    io,
     rc::Rc,
     task::{Context, Poll, ready},
 };
-use tokio::{io::AsyncWrite, time::Instant};
+use tokio::time::Instant;
 
 /// How it ended. `answered`: the head of a response has gone out to the client, so no other one can.
 #[derive(Debug)]
@@ -70,7 +71,7 @@ enum Waiting {
 
 impl<'a, S: Transport, B: Transport> Exchange<'a, S, B> {
     pub(super) fn new(client: &'a mut Client<S>, backend: &'a mut B, job: &'a Job, upstream: &'a Rc<Upstream>) -> Self {
-        let sender = Sender::new(job, client.requests.in_body());
+        let sender = Sender::new(job, !client.requests.between_requests());
         let receiver = Receiver::new(Responses::new(job.asked));
         Self { client, backend, job, upstream, sender, receiver, waiting: Waiting::Backend }
     }
@@ -224,221 +225,5 @@ impl<'a, S: Transport, B: Transport> Exchange<'a, S, B> {
         backend.bytes_out.add(to_backend);
         self.sender.ever_sent |= to_backend > 0;
         from_client + to_backend + from_backend + to_client
-    }
-}
-
-/// The request on its way to the backend.
-struct Sender {
-    output: Output,
-    state: Sending,
-    writer: BodyWriter,
-    ever_sent: bool,
-    read: u64,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Sending {
-    /// There is more to come from the client.
-    Body,
-    /// All of it is in the output, or out.
-    Done,
-    /// The backend takes no more; it may still have answered.
-    Broken,
-}
-
-impl Sender {
-    fn new(job: &Job, in_body: bool) -> Self {
-        Self {
-            output: Output::holding(job.head.clone()),
-            state: if in_body { Sending::Body } else { Sending::Done },
-            writer: if job.framing == Framing::Chunked { BodyWriter::Chunked } else { BodyWriter::Plain },
-            ever_sent: false,
-            read: 0,
-        }
-    }
-
-    fn poll_flush<B: AsyncWrite + Unpin>(&mut self, cx: &mut Context<'_>, backend: &mut B) -> Poll<()> {
-        if self.state != Sending::Broken && ready!(self.output.poll_flush(cx, backend)).is_err() {
-            self.state = Sending::Broken;
-        }
-        self.ever_sent |= self.output.total > 0;
-        Poll::Ready(())
-    }
-
-    /// Takes some of the request's body; how much of `data` belonged to it.
-    fn feed<B: AsyncWrite + Unpin>(
-        &mut self,
-        cx: &mut Context<'_>,
-        requests: &mut Requests,
-        backend: &mut B,
-        data: &[u8],
-    ) -> Result<usize, Refusal> {
-        let mut taken = 0;
-        loop {
-            let (n, event) = requests.next(&data[taken..])?;
-            taken += n;
-            match event {
-                RequestEvent::Data(body) if self.writer == BodyWriter::Plain => {
-                    if self.output.send(cx, backend, body).is_err() {
-                        self.state = Sending::Broken;
-                        return Ok(taken);
-                    }
-                }
-                RequestEvent::Data(body) => self.writer.write(body, self.output.buffer()),
-                RequestEvent::End => {
-                    self.writer.end(self.output.buffer());
-                    self.state = Sending::Done;
-                    return Ok(taken);
-                }
-                RequestEvent::More | RequestEvent::Head(_) => return Ok(taken),
-            }
-        }
-    }
-}
-
-/// The response on its way to the client.
-struct Receiver {
-    responses: Responses,
-    /// Of a head that has not come whole.
-    partial: Vec<u8>,
-    stage: Stage,
-    writer: BodyWriter,
-    keep_alive: bool,
-    reusable: bool,
-    read: u64,
-}
-
-/// How far it has come.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Stage {
-    /// Not a byte.
-    Nothing,
-    /// Some of a head, or interim responses.
-    Head,
-    /// The head has gone to the client.
-    Body,
-    /// All of it has gone to the client's output.
-    Complete,
-    /// A 101 has, and HTTP is over.
-    Switched,
-}
-
-/// Why a response ends early.
-enum Failure {
-    Closed,
-    Bad(BadResponse),
-    ClientGone,
-}
-
-/// What is needed once the head of the response is there.
-struct Answer<'a> {
-    reply: Reply<'a>,
-    upstream: &'a Upstream,
-    client: &'a crate::dataplane::traffic::ListenerShard,
-}
-
-impl Receiver {
-    fn new(responses: Responses) -> Self {
-        Self {
-            responses,
-            partial: Vec::new(),
-            stage: Stage::Nothing,
-            writer: BodyWriter::Plain,
-            keep_alive: false,
-            reusable: false,
-            read: 0,
-        }
-    }
-
-    /// Takes what the backend has sent; nothing is the end of its stream.
-    fn absorb<S: AsyncWrite + Unpin>(
-        &mut self,
-        cx: &mut Context<'_>,
-        data: &[u8],
-        output: &mut Output,
-        client: &mut S,
-        answer: &Answer<'_>,
-    ) -> Result<(), Failure> {
-        if data.is_empty() {
-            return self.closed(output);
-        }
-        if self.stage == Stage::Nothing {
-            self.stage = Stage::Head;
-        }
-        if self.partial.is_empty() {
-            let taken = self.events(cx, data, output, client, answer)?;
-            self.partial.extend_from_slice(&data[taken..]);
-        } else {
-            let mut whole = std::mem::take(&mut self.partial);
-            whole.extend_from_slice(data);
-            let taken = self.events(cx, &whole, output, client, answer)?;
-            whole.drain(..taken);
-            self.partial = whole;
-        }
-        Ok(())
-    }
-
-    fn closed(&mut self, output: &mut Output) -> Result<(), Failure> {
-        if !self.responses.may_end() {
-            return Err(Failure::Closed);
-        }
-        self.writer.end(output.buffer());
-        self.stage = Stage::Complete;
-        self.reusable = false;
-        Ok(())
-    }
-
-    fn events<S: AsyncWrite + Unpin>(
-        &mut self,
-        cx: &mut Context<'_>,
-        data: &[u8],
-        output: &mut Output,
-        client: &mut S,
-        answer: &Answer<'_>,
-    ) -> Result<usize, Failure> {
-        let mut taken = 0;
-        loop {
-            let (n, event) = self.responses.next(&data[taken..]).map_err(Failure::Bad)?;
-            taken += n;
-            match event {
-                ResponseEvent::More => return Ok(taken),
-                ResponseEvent::Interim(head) => {
-                    if answer.reply.version == super::engine::Version::Http11 {
-                        head.write_interim(output.buffer());
-                    }
-                }
-                ResponseEvent::Switch(head) => {
-                    answer.count(head.status);
-                    head.write_switch(output.buffer());
-                    output.buffer().extend_from_slice(&data[taken..]);
-                    self.stage = Stage::Switched;
-                    return Ok(data.len());
-                }
-                ResponseEvent::Head(head) => {
-                    answer.count(head.status);
-                    (self.writer, self.keep_alive) = head.write_forward(&answer.reply, output.buffer());
-                    self.reusable = head.persistent;
-                    self.stage = Stage::Body;
-                }
-                ResponseEvent::Data(body) if self.writer == BodyWriter::Plain => {
-                    output.send(cx, client, body).map_err(|_: io::Error| Failure::ClientGone)?;
-                }
-                ResponseEvent::Data(body) => self.writer.write(body, output.buffer()),
-                ResponseEvent::End => {
-                    self.writer.end(output.buffer());
-                    self.stage = Stage::Complete;
-                    // What was not asked for is an answer to nothing.
-                    self.reusable &= taken == data.len();
-                    return Ok(data.len());
-                }
-            }
-        }
-    }
-}
-
-impl Answer<'_> {
-    fn count(&self, status: u16) {
-        self.client.responded(status);
-        self.upstream.counters().responded(status);
     }
 }

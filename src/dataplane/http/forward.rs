@@ -83,7 +83,7 @@ pub(super) async fn forward<S: Transport>(client: &mut Client<S>, job: Job) -> N
         }
         page = Page::new(502, "The server closed the connection without an answer.");
     }
-    let keep_alive = (job.keep_alive && !client.requests.in_body()).then_some(job.version);
+    let keep_alive = (job.keep_alive && client.requests.between_requests()).then_some(job.version);
     client.answer(&page, job.asked.head_only, keep_alive).await
 }
 
@@ -178,6 +178,6 @@ async fn fail<S: Transport>(client: &mut Client<S>, outcome: Outcome, job: &Job,
             Page::new(502, "The server closed the connection without an answer.")
         }
     };
-    let keep_alive = (job.keep_alive && !client.requests.in_body()).then_some(job.version);
+    let keep_alive = (job.keep_alive && client.requests.between_requests()).then_some(job.version);
     client.answer(&page, job.asked.head_only, keep_alive).await
 }

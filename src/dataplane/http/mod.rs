@@ -7,7 +7,9 @@ pub mod engine;
 mod exchange;
 mod forward;
 mod page;
+mod receiver;
 pub(in crate::dataplane) mod route;
+mod sender;
 
 use super::{
     accept::Accepted,

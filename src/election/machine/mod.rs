@@ -231,6 +231,11 @@ impl Machine {
         self.peers.get(peer).is_some_and(|peer| peer.heard)
     }
 
+    /// Where `peer` listens on the path of this index.
+    pub fn remote(&self, peer: &str, path: usize) -> Option<SocketAddr> {
+        self.peers.get(peer)?.ends.get(path).map(|(_, remote)| *remote)
+    }
+
     fn receive(&mut self, now: Instant, path: usize, packet: Packet) -> Result<(), &'static str> {
         match &self.me {
             Some(me) if packet.sender == *me => return Err("reflected"),

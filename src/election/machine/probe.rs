@@ -12,6 +12,8 @@ pub(super) struct Probing {
     sent: bool,
     answered: bool,
     silent: u32,
+    /// Probes that no stranger has answered since one did.
+    without_stranger: u32,
     /// The last answer of a peer's device.
     pub(super) peer: Option<(Name, IpAddr)>,
 }
@@ -27,7 +29,7 @@ pub(super) enum Verdict {
 
 impl Probing {
     pub(super) fn new(now: Instant) -> Self {
-        Self { next_at: now, sent: false, answered: false, silent: 0, peer: None }
+        Self { next_at: now, sent: false, answered: false, silent: 0, without_stranger: 0, peer: None }
     }
 
     /// Whether probes are to be sent now.
@@ -35,8 +37,9 @@ impl Probing {
         if now < self.next_at {
             return false;
         }
-        if self.sent && !self.answered {
-            self.silent += 1;
+        if self.sent {
+            self.without_stranger += 1;
+            self.silent += u32::from(!self.answered);
         }
         self.sent = true;
         self.answered = false;
@@ -60,7 +63,13 @@ impl Probing {
         self.sent = false;
         self.answered = false;
         self.silent = 0;
+        self.without_stranger = 0;
         self.next_at = now + FOREIGN_EVERY;
+    }
+
+    /// A host that is no peer has answered before, and does no more.
+    pub(super) fn stranger_is_gone(&self) -> bool {
+        self.without_stranger >= SILENT_PROBES
     }
 
     pub(super) fn verdict(&self) -> Verdict {

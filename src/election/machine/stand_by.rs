@@ -134,6 +134,9 @@ impl VipState {
             out.probes.extend(self.candidate.addresses.iter().map(|ip| (link, *ip)));
         }
         out.wake_at(probing.next_at());
+        if probing.stranger_is_gone() {
+            self.foreign = None;
+        }
         self.claiming = self.foreign.is_none();
     }
 
@@ -197,19 +200,37 @@ impl VipState {
 
     /// Leaves Initialize, unless this node has the addresses and is about to claim them: Backup would remove them.
     fn finish_start(&mut self, ctx: &Context, rivals: &[Rival], out: &mut Outbox) {
-        let Some(end) = self.start_end(ctx).filter(|_| self.started || !self.takes_part()) else { return };
+        if let Some(other) = self.first_holder(ctx, rivals) {
+            return self.leave_start(ctx, format!("{other} has the addresses too and comes first"), out);
+        }
+        if !self.takes_part() {
+            return self.leave_start(ctx, self.reason(), out);
+        }
+        if self.start_end(ctx).is_none() || !self.started {
+            return;
+        }
         let longest = ctx.peers.values().map(|peer| dead_time(peer.heartbeat)).max().unwrap_or_default();
-        let limit = end + longest + START_SLACK + START_LIMIT;
-        let usable = self.takes_part() && (self.eligible() || !rivals.iter().any(|rival| rival.eligible));
+        let limit = self.created + longest + START_SLACK + START_LIMIT;
+        let usable = self.eligible() || !rivals.iter().any(|rival| rival.eligible);
         if self.holds(ctx) && usable && ctx.now < limit {
             out.wake_at(limit);
             return self.explain("has the addresses and makes sure that nobody else does".into(), out);
         }
-        let why = match (self.takes_part(), self.foreign) {
-            (false, _) => self.reason(),
-            (true, Some((ip, mac))) => format!("{ip} is answered by {mac}, which belongs to no peer"),
-            (true, None) => "nobody is Active yet".to_owned(),
+        let why = match self.foreign {
+            Some((ip, mac)) => format!("{ip} is answered by {mac}, which belongs to no peer"),
+            None => "nobody is Active yet".to_owned(),
         };
+        self.leave_start(ctx, why, out);
+    }
+
+    /// Another node that has the addresses as well and comes before this one. Two such must not wait for each other.
+    fn first_holder(&self, ctx: &Context, rivals: &[Rival]) -> Option<String> {
+        let first = |rival: &&Rival| rival.holding && rival.takes_part && rival.precedes(ctx, self);
+        rivals.iter().find(first).filter(|_| self.holds(ctx)).map(|rival| rival.name.to_string())
+    }
+
+    /// Becomes Backup; an attempt to claim that is under way goes on.
+    fn leave_start(&mut self, ctx: &Context, why: String, out: &mut Outbox) {
         let (probing, vacant, claiming) = (self.probing.take(), self.vacant_since, self.claiming);
         self.become_role(ctx, Role::Backup, why, out);
         (self.probing, self.vacant_since, self.claiming) = (probing, vacant, claiming);

@@ -2,10 +2,7 @@
 //! or be gone. A model reconcile loop stands for plan and apply.
 
 use crate::{
-    election::{
-        machine::Machine,
-        wire::Packet,
-    },
+    election::{machine::Machine, wire::Packet},
     model::{Candidate, Eligibility, Held, Mac, Name, Peer, Role},
 };
 use std::{
@@ -118,6 +115,14 @@ impl Host {
     pub(super) fn role(&self) -> Option<Role> {
         let agent = self.agent.as_ref()?;
         agent.machine.role(&self.candidates.first()?.vip)
+    }
+
+    /// Something could not be added: the reconcile loop tries again.
+    pub(super) fn wants_more(&self) -> bool {
+        let wanted = self.candidates.iter().filter(|candidate| {
+            self.agent.as_ref().is_some_and(|agent| agent.machine.role(&candidate.vip) == Some(Role::Active))
+        });
+        wanted.flat_map(|candidate| &candidate.addresses).any(|ip| !self.addresses.contains(ip))
     }
 
     /// The agent runs and is not stopped.

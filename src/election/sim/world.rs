@@ -261,6 +261,9 @@ impl World {
                     self.hosts[host].apply();
                     let delay = self.rng.between(Duration::from_micros(10), Duration::from_millis(1));
                     self.push(delay, Event::Held { host, agent });
+                    if self.hosts[host].wants_more() {
+                        self.push(Duration::from_millis(200), Event::Apply { host, agent });
+                    }
                 } else {
                     self.push(Duration::from_millis(1), Event::Apply { host, agent });
                 }
@@ -338,8 +341,7 @@ impl World {
         let host = &mut self.hosts[index];
         let Some(agent) = host.agent.as_mut() else { return };
         let names = host.candidates.iter().map(|candidate| &candidate.vip);
-        let roles: Vec<(Name, Role)> =
-            names.filter_map(|vip| Some((vip.clone(), agent.machine.role(vip)?))).collect();
+        let roles: Vec<(Name, Role)> = names.filter_map(|vip| Some((vip.clone(), agent.machine.role(vip)?))).collect();
         if roles == agent.roles {
             return;
         }

@@ -131,7 +131,8 @@ impl Netlink {
     /// error. The mark is read just before: between the two, somebody would have to remove ours and add their own.
     ///
     /// Where the kernel removes other addresses of the same IPv4 subnet with it (its secondaries, while the sysctl
-    /// `promote_secondaries` is 0), they are put back at once.
+    /// `promote_secondaries` is 0), they are put back at once. Routes that named one of them as source are not: another
+    /// reason for host addresses, which have no secondaries.
     pub async fn remove_address(&self, link: u32, address: VipAddress) -> Result<Removal, KernelError> {
         let attempt = |cause| KernelError::new(format!("remove {address} from {}", device_name(link)), cause);
         let before = self.addresses().await?;

@@ -70,7 +70,7 @@ impl HeadEnd {
 
     fn within_limits(&self, seen: usize) -> Result<(), Refusal> {
         if self.line_start == 0 && seen > MAX_START_LINE {
-            return Err(Refusal { status: 414, reason: "the request line is too long" });
+            return Err(Refusal { status: 414, reason: "the first line is too long" });
         }
         if seen > MAX_HEAD {
             return Err(Refusal { status: 431, reason: "the header fields are too long" });
@@ -157,11 +157,13 @@ impl Coding {
             return Self::Absent;
         }
         let codings: Vec<&[u8]> = lines.flat_map(list).collect();
-        let chunked = codings.iter().filter(|c| c.eq_ignore_ascii_case(b"chunked")).count();
-        match (codings.as_slice(), chunked) {
-            ([_], 1) => Self::Chunked,
-            ([], _) | (_, 1..) => Self::Faulty,
-            (_, 0) => Self::Unknown,
+        let is_chunked = |coding: &&[u8]| coding.eq_ignore_ascii_case(b"chunked");
+        let chunked_last = codings.last().is_some_and(is_chunked);
+        match (codings.len(), codings.iter().filter(|c| is_chunked(c)).count()) {
+            (0, _) | (_, 2..) => Self::Faulty,
+            (1, 1) => Self::Chunked,
+            (_, 1) if !chunked_last => Self::Faulty,
+            _ => Self::Unknown,
         }
     }
 }

@@ -58,9 +58,9 @@ impl Requests {
         result
     }
 
-    /// Whether the body of the last request is still to be read.
-    pub fn in_body(&self) -> bool {
-        matches!(self.0, State::Body(_))
+    /// Whether all that was taken so far makes whole requests.
+    pub fn between_requests(&self) -> bool {
+        matches!(self.0, State::Head(_))
     }
 
     fn head<'a>(end: &mut HeadEnd, input: &'a [u8]) -> Result<(usize, RequestEvent<'a>), Refusal> {

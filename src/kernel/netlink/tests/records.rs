@@ -87,11 +87,8 @@ fn without_marks_and_a_writable_record_nothing_is_left_behind() {
     let [host, _peer] = joined();
     host.run(async |_| {
         let subject = Subject::new(false);
-        let in_the_way = subject.directory.path().join("file");
-        std::fs::write(&in_the_way, "").unwrap();
-        // It appears only now that a directory of the path is a file: loading finds nothing there.
-        let nested = subject.directory.path().join("later/addresses");
-        let netlink = Netlink::connect_without_marks(&nested).unwrap();
+        // Loading finds nothing; only then does a file stand where the directory should be.
+        let netlink = Netlink::connect_without_marks(subject.directory.path().join("later/addresses")).unwrap();
         std::fs::write(subject.directory.path().join("later"), "").unwrap();
         let link = subject.link("eth0").await;
         assert!(netlink.add_address(link, cidr_of("192.0.2.10/32")).await.is_err());

@@ -111,6 +111,33 @@ fn a_host_address_that_is_the_only_one_of_its_device_is_no_source() {
 }
 
 #[test]
+fn a_host_address_that_comes_first_is_no_source_for_routes_that_name_none() {
+    for (peer, own, vip) in [
+        ("192.0.2.2/32", "198.51.100.1/32", "203.0.113.10/32"),
+        ("2001:db8::2/128", "2001:db8:1::1/128", "2001:db8:2::10/128"),
+    ] {
+        let scene = Scene::new(peer);
+        scene.add_vip(vip);
+        scene.add(own);
+        scene.host.run(async |net| net.on_link(scene.peer_ip).await);
+        scene.peer.run(async |net| net.on_link(cidr_of(own).ip).await);
+        assert_eq!(scene.source(), cidr_of(own).ip);
+        scene.serves(vip, true);
+        // And by way of a gateway.
+        let far: IpAddr =
+            if scene.peer_ip.is_ipv4() { [192, 0, 2, 77].into() } else { "2001:db8::77".parse().unwrap() };
+        scene.host.run(async |net| net.route(far, scene.peer_ip).await);
+        let udp = scene.host.blocking(|| {
+            let any: IpAddr = if far.is_ipv4() { [0; 4].into() } else { [0; 16].into() };
+            let udp = UdpSocket::bind((any, 0)).unwrap();
+            udp.connect((far, PORT)).unwrap();
+            udp.local_addr().unwrap().ip()
+        });
+        assert_eq!(udp, cidr_of(own).ip);
+    }
+}
+
+#[test]
 fn an_address_added_by_anyone_else_would_be_the_source() {
     // The control: without scope host, or preferred_lft 0, the first address of the device is taken.
     let scene = Scene::new("192.0.2.2/24");

@@ -1,0 +1,181 @@
+//! The one way to write an object: JSON with sorted keys, no space, every text in its shortest spelling and nothing
+//! that is a default. Two files mean the same exactly when this is the same, however they are formatted. It is what
+//! digests are made over and what the last good objects are kept as; the decoder reads it back.
+
+use super::{
+    Object,
+    convert::{FAILBACK_AFTER, REDIRECT_STATUS},
+    schema::*,
+};
+use crate::model::*;
+use serde::Serialize;
+use serde_json::Value;
+use std::time::Duration;
+
+/// The canonical document of `object`, envelope and all.
+pub(super) fn canonical(object: &Object) -> Value {
+    match object {
+        Object::Vip(vip) => document(VipKind::Vip, &vip.name, vip_spec(vip)),
+        Object::Pool(pool) => document(PoolKind::Pool, &pool.name, pool_spec(pool)),
+        Object::Peer(peer) => document(PeerKind::Peer, &peer.name, peer_spec(peer)),
+    }
+}
+
+fn document(kind: impl Serialize, name: &Name, spec: impl Serialize) -> Value {
+    let metadata = Metadata { name: name.to_string() };
+    let envelope = Envelope { _schema: None, api_version: ApiVersion::V1, kind, metadata, spec };
+    // Structs with text keys always are JSON; serde_json cannot know.
+    let mut value = serde_json::to_value(envelope).unwrap_or_default();
+    value.sort_all_objects();
+    value
+}
+
+fn vip_spec(vip: &Vip) -> VipSpec {
+    VipSpec {
+        addresses: vip.addresses.iter().map(|address| address_text(*address)).collect(),
+        interface: vip.interface.clone(),
+        nodes: texts(&vip.nodes),
+        failback: unless_empty(FailbackSpec {
+            mode: (vip.failback.mode == FailbackMode::Manual).then_some(FailbackModeSpec::Manual),
+            after: duration(vip.failback.after, FAILBACK_AFTER),
+        }),
+        track: unless_empty(TrackSpec { interfaces: vip.track.interfaces.clone(), ping: texts(&vip.track.ping) }),
+        listeners: vip.listeners.iter().map(listener).collect(),
+    }
+}
+
+fn address_text(address: VipAddress) -> String {
+    if address == VipAddress::host(address.ip) { address.ip.to_string() } else { address.to_string() }
+}
+
+fn listener(listener: &Listener) -> ListenerSpec {
+    let (limits, default) = (listener.timeouts, ListenerTimeouts::default());
+    ListenerSpec {
+        port: listener.port.into(),
+        protocol: match listener.protocol {
+            Protocol::Http => ProtocolSpec::Http,
+            Protocol::Tcp => ProtocolSpec::Tcp,
+        },
+        pool: listener.pool.as_ref().map(Name::to_string),
+        routes: listener.routes.iter().map(route).collect(),
+        timeouts: unless_empty(ListenerTimeoutsSpec {
+            request: duration(limits.request, default.request),
+            idle: duration(limits.idle, default.idle),
+            tunnel: duration(limits.tunnel, default.tunnel),
+        }),
+    }
+}
+
+fn route(route: &Route) -> RouteSpec {
+    let (pool, redirect) = match &route.action {
+        RouteAction::Pool(pool) => (Some(pool.to_string()), None),
+        RouteAction::Redirect(target) => (None, Some(redirect(target))),
+    };
+    let path = route.path.as_ref().map(|path| match path {
+        PathMatch::Prefix(path) => PathSpec::Prefix(path.clone()),
+        PathMatch::Exact(path) => PathSpec::Exact(ExactPathSpec { exact: path.clone() }),
+    });
+    RouteSpec { host: route.host.clone(), path, pool, redirect }
+}
+
+fn redirect(redirect: &Redirect) -> RedirectSpec {
+    RedirectSpec {
+        scheme: redirect.scheme.map(|scheme| match scheme {
+            Scheme::Http => SchemeSpec::Http,
+            Scheme::Https => SchemeSpec::Https,
+        }),
+        host: redirect.host.clone(),
+        status: unless(i64::from(redirect.status), REDIRECT_STATUS.into()),
+    }
+}
+
+fn pool_spec(pool: &Pool) -> PoolSpec {
+    let default = PoolTimeouts::default();
+    PoolSpec {
+        balance: match pool.balance {
+            Balance::RoundRobin => None,
+            Balance::LeastConn => Some(BalanceSpec::LeastConn),
+            Balance::Source => Some(BalanceSpec::Source),
+            Balance::Random => Some(BalanceSpec::Random),
+        },
+        sticky: pool
+            .sticky
+            .as_ref()
+            .map(|Sticky::Cookie { name }| StickySpec { cookie: CookieSpec { name: name.clone() } }),
+        check: check(&pool.check),
+        backends: pool.backends.iter().map(backend).collect(),
+        timeouts: unless_empty(PoolTimeoutsSpec {
+            connect: duration(pool.timeouts.connect, default.connect),
+            response: duration(pool.timeouts.response, default.response),
+        }),
+    }
+}
+
+fn check(check: &Check) -> Option<CheckSpec> {
+    let default = Check::default();
+    unless_empty(CheckSpec {
+        http: match &check.kind {
+            CheckKind::Tcp => None,
+            CheckKind::Http { path, host, expect } => {
+                Some(HttpCheckSpec { path: path.clone(), host: host.clone(), expect: expect_text(expect) })
+            }
+        },
+        tcp: None,
+        interval: duration(check.interval, default.interval),
+        timeout: duration(check.timeout, default.timeout.min(check.interval)),
+        rise: unless(check.rise, default.rise).map(Into::into),
+        fall: unless(check.fall, default.fall).map(Into::into),
+    })
+}
+
+fn expect_text(ranges: &[StatusRange]) -> Option<ExpectSpec> {
+    let text = |range: &StatusRange| match *range {
+        StatusRange { first, last } if first == last => first.to_string(),
+        StatusRange { first, last } => format!("{first}-{last}"),
+    };
+    let text = ranges.iter().map(text).collect::<Vec<_>>().join(",");
+    unless(text, "200-399".into()).map(ExpectSpec::Text)
+}
+
+fn backend(backend: &Backend) -> BackendSpec {
+    BackendSpec {
+        name: backend.name.to_string(),
+        address: backend.address.to_string(),
+        weight: unless(backend.weight.into(), 1),
+        backup: backend.backup,
+    }
+}
+
+fn peer_spec(peer: &Peer) -> PeerSpec {
+    let default = Heartbeat::default();
+    let dead_after = default.dead_after.max(peer.heartbeat.interval * 4);
+    PeerSpec {
+        addresses: texts(&peer.addresses),
+        interfaces: peer.interfaces.clone(),
+        heartbeat: unless_empty(HeartbeatSpec {
+            interval: duration(peer.heartbeat.interval, default.interval),
+            dead_after: duration(peer.heartbeat.dead_after, dead_after),
+        }),
+    }
+}
+
+fn texts<T: ToString>(values: &[T]) -> Vec<String> {
+    values.iter().map(T::to_string).collect()
+}
+
+fn duration(value: Duration, default: Duration) -> Option<String> {
+    unless(value, default).map(format_duration)
+}
+
+fn unless<T: PartialEq>(value: T, default: T) -> Option<T> {
+    (value != default).then_some(value)
+}
+
+/// `None` if every field of `spec` has its default.
+fn unless_empty<T: Serialize>(spec: T) -> Option<T> {
+    let empty = serde_json::to_value(&spec).is_ok_and(|value| value.as_object().is_some_and(serde_json::Map::is_empty));
+    (!empty).then_some(spec)
+}
+
+#[cfg(test)]
+mod tests;

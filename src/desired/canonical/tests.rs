@@ -1,0 +1,143 @@
+use super::*;
+use crate::desired::{Source, decode};
+use proptest::prelude::*;
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+
+fn durations() -> impl Strategy<Value = Duration> {
+    (10_000u64..86_400_000_000).prop_map(Duration::from_micros)
+}
+
+fn names() -> impl Strategy<Value = Name> {
+    "[a-zA-Z0-9]([a-z0-9._-]{0,10}[a-z0-9])?".prop_map(|text| Name::new(&text).unwrap())
+}
+
+fn addresses() -> impl Strategy<Value = std::net::IpAddr> {
+    let v4 = (1u8..=254).prop_map(|last| format!("198.51.100.{last}").parse().unwrap());
+    let v6 = any::<u16>().prop_map(|last| format!("2001:db8::{last:x}").parse().unwrap());
+    prop_oneof![v4, v6]
+}
+
+fn sockets() -> impl Strategy<Value = SocketAddr> {
+    (addresses(), 1u16..).prop_map(|(ip, port)| SocketAddr::new(ip, port))
+}
+
+fn peers() -> impl Strategy<Value = Object> {
+    let interfaces = prop::collection::btree_map("[a-z]{1,15}", "[a-z]{1,15}", 0..3);
+    let heartbeat = (5_000u64..10_000_000, 4u64..50, 0u64..1000).prop_map(|(interval, times, more)| Heartbeat {
+        interval: Duration::from_micros(interval),
+        dead_after: Duration::from_micros(interval * times + more),
+    });
+    let heartbeat = prop_oneof![Just(Heartbeat::default()), heartbeat];
+    (names(), prop::collection::btree_set(sockets(), 1..4), interfaces, heartbeat).prop_map(
+        |(name, addresses, interfaces, heartbeat)| {
+            let addresses = addresses.into_iter().collect();
+            Object::Peer(Arc::new(Peer { name, addresses, interfaces, heartbeat }))
+        },
+    )
+}
+
+fn checks() -> impl Strategy<Value = Check> {
+    let range =
+        (100u16..=599, 0u16..100).prop_map(|(first, more)| StatusRange { first, last: (first + more).min(599) });
+    let expect = prop::collection::vec(range, 1..4);
+    let http = ("/[a-z0-9?=]{0,10}", prop::option::of("[a-z]{1,5}\\.example(:80)?"), expect);
+    let kind =
+        prop_oneof![Just(CheckKind::Tcp), http.prop_map(|(path, host, expect)| CheckKind::Http { path, host, expect })];
+    let check = (kind, durations(), durations(), 1u32..=1000, 1u32..=1000);
+    let check = check.prop_map(|(kind, one, two, rise, fall)| Check {
+        kind,
+        interval: one.max(two),
+        timeout: one.min(two),
+        rise,
+        fall,
+    });
+    prop_oneof![Just(Check::default()), check]
+}
+
+fn pools() -> impl Strategy<Value = Object> {
+    let backend = (sockets(), 1u16..=256, any::<bool>());
+    let backends = prop::collection::btree_map(names(), backend, 1..4).prop_map(|backends| {
+        let mut seen: BTreeMap<SocketAddr, ()> = BTreeMap::new();
+        let backends = backends.into_iter().filter(|(_, (address, ..))| seen.insert(*address, ()).is_none());
+        backends.map(|(name, (address, weight, backup))| Backend { name, address, weight, backup }).collect::<Vec<_>>()
+    });
+    let sticky = prop::option::of("[A-Za-z]{1,8}".prop_map(|name| Sticky::Cookie { name }));
+    let timeouts = prop_oneof![
+        Just(PoolTimeouts::default()),
+        (durations(), durations()).prop_map(|(connect, response)| PoolTimeouts { connect, response })
+    ];
+    (names(), prop::sample::select(Balance::ALL.to_vec()), sticky, checks(), backends, timeouts).prop_map(
+        |(name, balance, sticky, check, backends, timeouts)| {
+            Object::Pool(Arc::new(Pool { name, balance, sticky, check, backends, timeouts }))
+        },
+    )
+}
+
+fn routes() -> impl Strategy<Value = Route> {
+    let path =
+        prop_oneof!["/[a-z/%0-9]{0,8}".prop_map(PathMatch::Prefix), "/[a-z/%0-9]{0,8}".prop_map(PathMatch::Exact)];
+    let redirect = ("[a-z]{1,5}\\.example(:8080)?", any::<bool>(), prop::sample::select(vec![301, 302, 308]));
+    let redirect = redirect.prop_map(|(host, tls, status)| Redirect {
+        scheme: tls.then_some(Scheme::Https),
+        host: Some(host),
+        status,
+    });
+    let action = prop_oneof![names().prop_map(RouteAction::Pool), redirect.prop_map(RouteAction::Redirect)];
+    (prop::option::of("[a-z]{1,5}\\.example"), prop::option::of(path), action).prop_map(|(host, path, action)| Route {
+        host,
+        path,
+        action,
+    })
+}
+
+fn listeners() -> impl Strategy<Value = Vec<Listener>> {
+    let timeouts = (durations(), durations(), durations());
+    let timeouts = timeouts.prop_map(|(request, idle, tunnel)| ListenerTimeouts { request, idle, tunnel });
+    let timeouts = prop_oneof![Just(ListenerTimeouts::default()), timeouts];
+    let listener = (names(), any::<bool>(), prop::collection::vec(routes(), 0..4), timeouts);
+    prop::collection::btree_map(1u16.., listener, 0..3).prop_map(|listeners| {
+        let listener = |(port, (pool, http, routes, timeouts))| Listener {
+            port,
+            protocol: if http { Protocol::Http } else { Protocol::Tcp },
+            pool: Some(pool),
+            routes: if http { routes } else { Vec::new() },
+            timeouts,
+        };
+        listeners.into_iter().map(listener).collect()
+    })
+}
+
+fn vips() -> impl Strategy<Value = Object> {
+    let address = (addresses(), any::<bool>()).prop_map(|(ip, host)| {
+        let subnet = if ip.is_ipv4() { 24 } else { 64 };
+        VipAddress { prefix_len: if host { VipAddress::host(ip).prefix_len } else { subnet }, ip }
+    });
+    let addresses = prop::collection::vec(address, 1..4).prop_map(|mut addresses| {
+        addresses.sort();
+        addresses.dedup_by_key(|address| address.ip);
+        addresses
+    });
+    let nodes = prop::collection::btree_set(names(), 1..4).prop_map(|nodes| nodes.into_iter().collect::<Vec<_>>());
+    let failback = (any::<bool>(), durations()).prop_map(|(auto, after)| Failback {
+        mode: if auto { FailbackMode::Auto } else { FailbackMode::Manual },
+        after,
+    });
+    let interface = prop::option::of("[a-z]{1,15}");
+    let tracked = prop::collection::btree_set("[a-z]{1,15}", 0..3);
+    (names(), addresses, interface, nodes, failback, tracked, listeners()).prop_map(
+        |(name, addresses, interface, nodes, failback, tracked, listeners)| {
+            let track = Track { interfaces: tracked.into_iter().collect(), ping: vec!["203.0.113.1".parse().unwrap()] };
+            Object::Vip(Arc::new(Vip { name, addresses, interface, nodes, failback, track, listeners }))
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read_back_as_it_was(object in prop_oneof![vips(), pools(), peers()]) {
+        let text = canonical(&object).to_string();
+        let decoded = decode(&Arc::new(Source::new("x.json", text.clone())));
+        prop_assert_eq!(decoded.object.as_ref(), Some(&object), "{}: {:#?}", text, decoded.diagnostics);
+        prop_assert_eq!(canonical(&object).to_string(), text);
+    }
+}

@@ -1,0 +1,131 @@
+use super::{
+    Findings,
+    text::{self, Complaint},
+};
+use crate::{
+    desired::{
+        Pointer,
+        schema::{BackendSpec, BalanceSpec, CheckSpec, ExpectSpec, HttpCheckSpec, PoolSpec, PoolTimeoutsSpec},
+    },
+    model::{Backend, Balance, Check, CheckKind, Name, Pool, PoolTimeouts, StatusRange, Sticky, format_duration},
+};
+use std::time::Duration;
+
+/// More often would be an attack on the backends.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
+
+/// The Pool that `spec` means.
+pub(in crate::desired) fn pool(name: Option<Name>, spec: &PoolSpec, findings: &mut Findings<'_>) -> Option<Pool> {
+    let at = Pointer::root().key("spec");
+    let balance = match spec.balance {
+        None | Some(BalanceSpec::RoundRobin) => Balance::RoundRobin,
+        Some(BalanceSpec::LeastConn) => Balance::LeastConn,
+        Some(BalanceSpec::Source) => Balance::Source,
+        Some(BalanceSpec::Random) => Balance::Random,
+    };
+    let sticky = sticky(&at, spec, findings);
+    let check = check(&at.key("check"), spec.check.as_ref(), findings);
+    let backends = backends(&at.key("backends"), &spec.backends, findings);
+    let timeouts = timeouts(&at.key("timeouts"), spec.timeouts.as_ref(), findings);
+    Some(Pool { name: name?, balance, sticky: sticky?, check: check?, backends: backends?, timeouts: timeouts? })
+}
+
+/// `None`: a mistake. `Some(None)`: not sticky.
+fn sticky(at: &Pointer, spec: &PoolSpec, findings: &mut Findings<'_>) -> Option<Option<Sticky>> {
+    let Some(sticky) = &spec.sticky else { return Some(None) };
+    let at = at.key("sticky").key("cookie").key("name");
+    let name = findings.take(&at, text::token(&sticky.cookie.name))?;
+    Some(Some(Sticky::Cookie { name }))
+}
+
+fn check(at: &Pointer, spec: Option<&CheckSpec>, findings: &mut Findings<'_>) -> Option<Check> {
+    let default = Check::default();
+    let Some(spec) = spec else { return Some(default) };
+    let kind = check_kind(at, spec, findings);
+    let timing = check_timing(at, spec, findings);
+    let rise = findings.number(&at.key("rise"), spec.rise.unwrap_or(default.rise.into()), 1..=1000);
+    let fall = findings.number(&at.key("fall"), spec.fall.unwrap_or(default.fall.into()), 1..=1000);
+    let (interval, timeout) = timing?;
+    Some(Check { kind: kind?, interval, timeout, rise: rise?.into(), fall: fall?.into() })
+}
+
+fn check_kind(at: &Pointer, spec: &CheckSpec, findings: &mut Findings<'_>) -> Option<CheckKind> {
+    match (&spec.http, &spec.tcp) {
+        (Some(http), None) => http_check(&at.key("http"), http, findings),
+        (None, _) => Some(CheckKind::Tcp),
+        (Some(_), Some(_)) => {
+            findings.error(&at.key("tcp"), "a check is either http or tcp, not both");
+            None
+        }
+    }
+}
+
+fn http_check(at: &Pointer, spec: &HttpCheckSpec, findings: &mut Findings<'_>) -> Option<CheckKind> {
+    let path = findings.take(&at.key("path"), text::target(&spec.path));
+    let host = match &spec.host {
+        Some(host) => findings.take(&at.key("host"), text::host_and_port(host)).map(Some),
+        None => Some(None),
+    };
+    let expect = expect(&at.key("expect"), spec.expect.as_ref(), findings);
+    Some(CheckKind::Http { path: path?, host: host?, expect: expect? })
+}
+
+fn expect(at: &Pointer, spec: Option<&ExpectSpec>, findings: &mut Findings<'_>) -> Option<Vec<StatusRange>> {
+    match spec {
+        None => Some(vec![StatusRange { first: 200, last: 399 }]),
+        Some(ExpectSpec::Text(text)) => findings.take(at, text::status_ranges(text)),
+        Some(ExpectSpec::List(list)) => {
+            findings.not_empty(at, list, "status code");
+            Some(findings.each(at, list, text::status_ranges)?.concat())
+        }
+    }
+}
+
+/// Interval and timeout. A timeout that is left out shrinks with the interval.
+fn check_timing(at: &Pointer, spec: &CheckSpec, findings: &mut Findings<'_>) -> Option<(Duration, Duration)> {
+    let default = Check::default();
+    let (at_interval, at_timeout) = (at.key("interval"), at.key("timeout"));
+    let interval = findings.duration(&at_interval, spec.interval.as_deref(), default.interval)?;
+    if interval < SHORTEST_INTERVAL {
+        let shortest = format_duration(SHORTEST_INTERVAL);
+        findings.error(&at_interval, format!("a check interval is at least {shortest}"));
+    }
+    let timeout = findings.duration(&at_timeout, spec.timeout.as_deref(), default.timeout.min(interval))?;
+    if timeout > interval {
+        let (timeout, interval) = (format_duration(timeout), format_duration(interval));
+        let message = format!("timeout {timeout} is longer than the interval of {interval}");
+        let help = format!("write {interval:?} or less, or lengthen the interval");
+        findings.error(&at_timeout, Complaint::new(message).help(help));
+    }
+    Some((interval, timeout))
+}
+
+fn backends(at: &Pointer, specs: &[BackendSpec], findings: &mut Findings<'_>) -> Option<Vec<Backend>> {
+    findings.not_empty(at, specs, "backend");
+    // Collected first, so that every one of them is looked at.
+    let backends: Vec<_> = specs.iter().enumerate().map(|(i, spec)| backend(&at.index(i), spec, findings)).collect();
+    let backends: Vec<Backend> = backends.into_iter().collect::<Option<_>>()?;
+    let names = backends.iter().map(|backend| (backend.name.clone(), format!("{:?}", backend.name)));
+    findings.unique(names, |i| at.index(i).key("name"));
+    findings.unique(backends.iter().map(|b| (b.address, b.address)), |i| at.index(i).key("address"));
+    if !backends.is_empty() && backends.iter().all(|backend| backend.weight == 0) {
+        let help = "give one of them a weight above 0";
+        findings.error(at, Complaint::new("every weight is 0: no backend would get a request").help(help));
+    }
+    Some(backends)
+}
+
+fn backend(at: &Pointer, spec: &BackendSpec, findings: &mut Findings<'_>) -> Option<Backend> {
+    let name = findings.name(&at.key("name"), &spec.name);
+    let address = findings.take(&at.key("address"), text::endpoint(&spec.address));
+    let weight = findings.number(&at.key("weight"), spec.weight.unwrap_or(1), 0..=256);
+    Some(Backend { name: name?, address: address?, weight: weight?, backup: spec.backup })
+}
+
+fn timeouts(at: &Pointer, spec: Option<&PoolTimeoutsSpec>, findings: &mut Findings<'_>) -> Option<PoolTimeouts> {
+    let default = PoolTimeouts::default();
+    let Some(spec) = spec else { return Some(default) };
+    let connect = findings.duration(&at.key("connect"), spec.connect.as_deref(), default.connect);
+    let response = findings.duration(&at.key("response"), spec.response.as_deref(), default.response);
+    Some(PoolTimeouts { connect: connect?, response: response? })
+}

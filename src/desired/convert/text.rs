@@ -1,0 +1,415 @@
+//! The texts of state that mean something, each with what a person should be told who got it wrong.
+
+use crate::{
+    desired::json::quote,
+    model::{DEFAULT_HEARTBEAT_PORT, StatusRange, VipAddress},
+};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// What is wrong with a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::desired) struct Complaint {
+    pub(in crate::desired) message: String,
+    pub(in crate::desired) help: Option<String>,
+    /// It is about the key, not the value.
+    pub(in crate::desired) of_key: bool,
+}
+
+impl Complaint {
+    pub(in crate::desired) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), help: None, of_key: false }
+    }
+
+    pub(in crate::desired) fn help(self, help: impl Into<String>) -> Self {
+        Self { help: Some(help.into()), ..self }
+    }
+
+    pub(in crate::desired) fn of_key(self) -> Self {
+        Self { of_key: true, ..self }
+    }
+}
+
+impl From<String> for Complaint {
+    fn from(message: String) -> Self {
+        Self::new(message)
+    }
+}
+
+impl From<&str> for Complaint {
+    fn from(message: &str) -> Self {
+        Self::new(message)
+    }
+}
+
+/// The address of a host, as every address of state is.
+pub(super) fn ip(text: &str) -> Result<IpAddr, Complaint> {
+    let address: IpAddr = text.parse().map_err(|_| not_an_ip(text))?;
+    check_host(address).map(|()| address)
+}
+
+/// `198.51.100.10`, `198.51.100.10/24` or `2001:db8::10/64`.
+pub(super) fn vip_address(text: &str) -> Result<VipAddress, Complaint> {
+    let (address, length) = match text.split_once('/') {
+        Some((address, length)) => (address, Some(length)),
+        None => (text, None),
+    };
+    let address = VipAddress::host(ip(address)?);
+    if let IpAddr::V6(v6) = address.ip
+        && v6.is_unicast_link_local()
+    {
+        return Err(Complaint::new(format!("{v6} is link-local: nothing can listen on it without naming a device")));
+    }
+    let Some(length) = length else { return Ok(address) };
+    let most = address.prefix_len;
+    let prefix_len = length.parse().ok().filter(|len| (1..=most).contains(len) && !length.starts_with('+'));
+    let Some(prefix_len) = prefix_len else {
+        return Err(Complaint::new(format!("prefix length {} is not between 1 and {most}", quote(length))));
+    };
+    let address = VipAddress { prefix_len, ..address };
+    check_within_subnet(address).map(|()| address)
+}
+
+/// `192.0.2.102:80` or `[2001:db8::102]:80`.
+pub(super) fn endpoint(text: &str) -> Result<SocketAddr, Complaint> {
+    if text.parse::<IpAddr>().is_ok() {
+        let example = if text.contains(':') { format!("[{text}]:80") } else { format!("{text}:80") };
+        return Err(Complaint::new(format!("{text} has no port")).help(format!("write it as {example:?}")));
+    }
+    let address = text.parse().map_err(|_| not_an_endpoint(text))?;
+    check_endpoint(address)
+}
+
+/// An [`endpoint`], or an address alone with the port of Heartbeat.
+pub(super) fn heartbeat_endpoint(text: &str) -> Result<SocketAddr, Complaint> {
+    match text.parse::<IpAddr>() {
+        Ok(address) => check_endpoint(SocketAddr::new(address, DEFAULT_HEARTBEAT_PORT)),
+        Err(_) => endpoint(text),
+    }
+}
+
+/// A network device or an alias for one: 1–15 bytes, as `IFNAMSIZ` of the kernel wants it.
+pub(super) fn device(text: &str) -> Result<String, Complaint> {
+    let fits = (1..=15).contains(&text.len()) && text != "." && text != "..";
+    let bad = |c: char| c.is_whitespace() || c.is_control() || c == '/' || c == ':';
+    if fits && !text.contains(bad) {
+        return Ok(text.to_owned());
+    }
+    let message = format!("{} can be no interface: a name has 1 to 15 bytes, no space, '/' or ':'", quote(text));
+    Err(Complaint::new(message))
+}
+
+/// A host name or address literal as a request's `Host` field holds it, without port; in lower case.
+pub(super) fn host(text: &str) -> Result<String, Complaint> {
+    let lower = text.to_ascii_lowercase();
+    if let Some(inner) = lower.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return match inner.parse::<std::net::Ipv6Addr>() {
+            Ok(_) => Ok(lower),
+            Err(_) => Err(Complaint::new(format!("{} is no IPv6 address in brackets", quote(text)))),
+        };
+    }
+    if lower.contains('*') {
+        let message = format!("{} is a pattern: a route compares whole host names", quote(text));
+        return Err(Complaint::new(message).help("write one route per host"));
+    }
+    if let Some((name, port)) = lower.split_once(':') {
+        let error = Complaint::new(format!("{} names a port: hosts are compared without", quote(text)));
+        let plain = port.bytes().all(|b| b.is_ascii_digit()) && !name.is_empty();
+        return Err(if plain { error.help(format!("write {name:?}")) } else { error });
+    }
+    let label = |label: &str| {
+        (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    if lower.len() > 253 || !lower.split('.').all(label) {
+        let error = Complaint::new(format!("{} is no host name", quote(text)));
+        let international = !lower.is_ascii();
+        return Err(if international { error.help("write it as clients send it: \"xn--…\"") } else { error });
+    }
+    Ok(lower)
+}
+
+/// A [`host`], with a port or without.
+pub(super) fn host_and_port(text: &str) -> Result<String, Complaint> {
+    let Some((name, port)) = text.rsplit_once(':').filter(|_| !text.ends_with(']')) else { return host(text) };
+    let name = host(name)?;
+    match port.parse::<u16>().ok().filter(|number| *number > 0 && !port.starts_with('+')) {
+        Some(port) => Ok(format!("{name}:{port}")),
+        None => Err(Complaint::new(format!("port {} is not between 1 and 65535", quote(port)))),
+    }
+}
+
+/// The path of a request target, before decoding.
+pub(super) fn path(text: &str) -> Result<String, Complaint> {
+    if let Some(mark) = text.chars().find(|c| matches!(c, '?' | '#')) {
+        return Err(Complaint::new(format!("a path is compared without what follows {mark:?}: {}", quote(text))));
+    }
+    target(text)
+}
+
+/// What a check asks for: a path, with a query or without.
+pub(super) fn target(text: &str) -> Result<String, Complaint> {
+    if !text.starts_with('/') {
+        let help = format!("write {}", quote(&format!("/{text}")));
+        return Err(Complaint::new(format!("path {} does not begin with '/'", quote(text))).help(help));
+    }
+    match text.chars().find(|c| !c.is_ascii_graphic()) {
+        None => Ok(text.to_owned()),
+        Some(bad) => {
+            let encoded: String = bad.to_string().bytes().map(|b| format!("%{b:02X}")).collect();
+            let message = format!("path {} holds {bad:?}, which no request target does", quote(text));
+            Err(Complaint::new(message).help(format!("write it as {encoded:?}")))
+        }
+    }
+}
+
+/// An RFC 9110 token, which RFC 6265 wants a cookie's name to be.
+pub(super) fn token(text: &str) -> Result<String, Complaint> {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    if !text.is_empty() && text.bytes().all(legal) {
+        return Ok(text.to_owned());
+    }
+    Err(Complaint::new(format!("{} can be no cookie's name: letters, digits, '-', '_' and '.' can", quote(text))))
+}
+
+/// `200-399` or `200,204,300-399`.
+pub(super) fn status_ranges(text: &str) -> Result<Vec<StatusRange>, Complaint> {
+    text.split(',').map(|part| status_range(part.trim())).collect()
+}
+
+fn status_range(text: &str) -> Result<StatusRange, Complaint> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let code = |text: &str| match text.trim().parse::<u16>() {
+        Ok(code @ 100..=599) if !text.contains('+') => Ok(code),
+        _ => Err(Complaint::new(format!("{} is no status code: they lie between 100 and 599", quote(text)))),
+    };
+    let (first, last) = (code(first)?, code(last)?);
+    if first > last {
+        let error = Complaint::new(format!("the range {} runs backwards", quote(text)));
+        return Err(error.help(format!("write \"{last}-{first}\"")));
+    }
+    Ok(StatusRange { first, last })
+}
+
+fn not_an_ip(text: &str) -> Complaint {
+    let error = Complaint::new(format!("{} is no IP address", quote(text)));
+    match text.parse::<SocketAddr>() {
+        Ok(address) => error.help(format!("leave the port out: {:?}", address.ip().to_string())),
+        Err(_) if text.contains('/') => {
+            error.help(format!("leave the prefix length out: {}", quote(before(text, '/'))))
+        }
+        Err(_) => error,
+    }
+}
+
+fn not_an_endpoint(text: &str) -> Complaint {
+    let error = Complaint::new(format!("{} is no IP address with a port", quote(text)));
+    let (name, port) = text.rsplit_once(':').unwrap_or((text, ""));
+    if name.parse::<IpAddr>().is_ok() && port.parse::<u16>().is_err() {
+        return Complaint::new(format!("port {} is not between 1 and 65535", quote(port)));
+    }
+    if text.contains('%') {
+        return error.help("link-local addresses with a device are not supported");
+    }
+    let named = name.chars().any(|c| c.is_ascii_alphabetic()) && host(name).is_ok();
+    if named { error.help("host names are not looked up: write the address") } else { error }
+}
+
+fn before(text: &str, end: char) -> &str {
+    text.split(end).next().unwrap_or(text)
+}
+
+fn check_endpoint(address: SocketAddr) -> Result<SocketAddr, Complaint> {
+    check_host(address.ip())?;
+    if address.port() == 0 {
+        return Err(Complaint::new("port \"0\" is not between 1 and 65535"));
+    }
+    match address {
+        SocketAddr::V6(v6) if v6.scope_id() != 0 => Err(Complaint::new("link-local addresses are not supported")),
+        _ => Ok(address),
+    }
+}
+
+/// Whether `address` can be that of a host.
+fn check_host(address: IpAddr) -> Result<(), Complaint> {
+    let what = match address {
+        ip if ip.is_unspecified() => "is the unspecified address",
+        ip if ip.is_multicast() => "is a multicast address",
+        IpAddr::V4(ip) if ip.is_broadcast() => "is the broadcast address",
+        IpAddr::V6(ip) if let Some(v4) = ip.to_ipv4_mapped() => {
+            let error = Complaint::new(format!("{ip} is an IPv4 address written as IPv6"));
+            return Err(error.help(format!("write it as {:?}", v4.to_string())));
+        }
+        _ => return Ok(()),
+    };
+    Err(Complaint::new(format!("{address} {what}, not a host's")))
+}
+
+/// Neither the first nor the last address of an IPv4 subnet is a host's (RFC 1812, except for /31: RFC 3021).
+fn check_within_subnet(address: VipAddress) -> Result<(), Complaint> {
+    let VipAddress { ip: IpAddr::V4(ip), prefix_len: len @ 1..=30 } = address else { return Ok(()) };
+    let host_bits = u32::MAX >> len;
+    let what = match ip.to_bits() & host_bits {
+        0 => "network",
+        bits if bits == host_bits => "broadcast",
+        _ => return Ok(()),
+    };
+    let network = Ipv4Addr::from_bits(ip.to_bits() & !host_bits);
+    Err(Complaint::new(format!("{ip} is the {what} address of {network}/{len}, not a host's")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn help<T: std::fmt::Debug>(result: Result<T, Complaint>) -> String {
+        result.unwrap_err().help.unwrap()
+    }
+
+    #[test]
+    fn a_vip_address_is_a_host_address_unless_it_says_otherwise() {
+        let read = |text| vip_address(text).unwrap().to_string();
+        assert_eq!(read("198.51.100.10"), "198.51.100.10/32");
+        assert_eq!(read("198.51.100.10/24"), "198.51.100.10/24");
+        assert_eq!(read("198.51.100.0/31"), "198.51.100.0/31");
+        assert_eq!(read("2001:DB8:0::10"), "2001:db8::10/128");
+        assert_eq!(read("2001:db8::10/64"), "2001:db8::10/64");
+        assert_eq!(read("127.0.0.1"), "127.0.0.1/32");
+    }
+
+    #[test]
+    fn what_can_be_no_hosts_address_is_refused() {
+        for text in [
+            "",
+            "web",
+            "198.51.100",
+            "198.51.100.256",
+            "198.51.100.010",
+            "0.0.0.0",
+            "224.0.0.18",
+            "255.255.255.255",
+            "::",
+            "ff02::1",
+            "::ffff:198.51.100.10",
+            "fe80::1",
+            "198.51.100.10/33",
+            "198.51.100.10/0",
+            "198.51.100.10/",
+            "198.51.100.10/+24",
+            "198.51.100.10/24/8",
+            "198.51.100.0/24",
+            "198.51.100.255/24",
+            "2001:db8::1/129",
+            "198.51.100.10:80",
+            "fe80::1%eth0",
+        ] {
+            assert!(vip_address(text).is_err(), "{text:?}");
+        }
+        assert_eq!(help(vip_address("198.51.100.10:80")), "leave the port out: \"198.51.100.10\"");
+        assert_eq!(help(ip("198.51.100.1/24")), "leave the prefix length out: \"198.51.100.1\"");
+        assert_eq!(help(ip("::ffff:192.0.2.1")), "write it as \"192.0.2.1\"");
+    }
+
+    #[test]
+    fn an_endpoint_has_an_address_and_a_port() {
+        assert_eq!(endpoint("192.0.2.102:80").unwrap().to_string(), "192.0.2.102:80");
+        assert_eq!(endpoint("[2001:DB8::0:2]:80").unwrap().to_string(), "[2001:db8::2]:80");
+        assert_eq!(endpoint("127.0.0.1:8080").unwrap().to_string(), "127.0.0.1:8080");
+        for text in ["", "192.0.2.1:", "192.0.2.1:0", "192.0.2.1:65536", "0.0.0.0:80", "[fe80::1%3]:80", "a:b:c", ":80"]
+        {
+            assert!(endpoint(text).is_err(), "{text:?}");
+        }
+        assert_eq!(help(endpoint("192.0.2.1")), "write it as \"192.0.2.1:80\"");
+        assert_eq!(help(endpoint("2001:db8::1")), "write it as \"[2001:db8::1]:80\"");
+        assert_eq!(help(endpoint("www.example.com:80")), "host names are not looked up: write the address");
+        assert_eq!(endpoint("192.0.2.1:65536").unwrap_err().message, "port \"65536\" is not between 1 and 65535");
+    }
+
+    #[test]
+    fn heartbeats_have_a_port_of_their_own() {
+        let read = |text| heartbeat_endpoint(text).unwrap().to_string();
+        assert_eq!(read("192.0.2.1"), "192.0.2.1:694");
+        assert_eq!(read("192.0.2.1:7000"), "192.0.2.1:7000");
+        assert_eq!(read("2001:db8::1"), "[2001:db8::1]:694");
+        assert_eq!(read("[2001:db8::1]:7000"), "[2001:db8::1]:7000");
+        assert!(heartbeat_endpoint("::").is_err());
+        assert!(heartbeat_endpoint("lb2").is_err());
+    }
+
+    #[test]
+    fn devices_are_named_as_the_kernel_wants_it() {
+        for good in ["lo", "eth0", "enp3s0f1np0", "bond0.100", "br-lan", "123456789012345"] {
+            assert_eq!(device(good).unwrap(), good);
+        }
+        for bad in ["", "1234567890123456", ".", "..", "a/b", "a b", "eth0:1", "a\u{7f}"] {
+            assert!(device(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_names_or_literals_without_a_port() {
+        assert_eq!(host("WWW.Example.com").unwrap(), "www.example.com");
+        assert_eq!(host("198.51.100.10").unwrap(), "198.51.100.10");
+        assert_eq!(host("[2001:DB8::1]").unwrap(), "[2001:db8::1]");
+        for bad in ["", ".", "a..b", "a.", "a b", "http://a", "[::g]", "bücher.example", &"a".repeat(64)] {
+            assert!(host(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(help(host("www.example.com:80")), "write \"www.example.com\"");
+        assert_eq!(help(host("*.example.com")), "write one route per host");
+    }
+
+    #[test]
+    fn a_redirect_may_go_to_another_port() {
+        assert_eq!(host_and_port("Example.com:8443").unwrap(), "example.com:8443");
+        assert_eq!(host_and_port("[2001:db8::1]:8443").unwrap(), "[2001:db8::1]:8443");
+        assert_eq!(host_and_port("[2001:db8::1]").unwrap(), "[2001:db8::1]");
+        for bad in
+            ["example.com:", "example.com:0", "example.com:65536", "example.com:+80", ":80", "example.com\r\nX: y"]
+        {
+            assert!(host_and_port(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn paths_are_compared_as_they_are_sent() {
+        assert_eq!(path("/a%20b/").unwrap(), "/a%20b/");
+        assert!(path("/a?b").is_err() && path("/a#b").is_err() && path("").is_err());
+        assert_eq!(help(path("api/")), "write \"/api/\"");
+        assert_eq!(help(path("/ä")), "write it as \"%C3%A4\"");
+        assert_eq!(target("/check?full=1").unwrap(), "/check?full=1");
+        assert!(target("/a\r\nHost: b").is_err());
+    }
+
+    #[test]
+    fn status_codes_come_one_by_one_or_in_ranges() {
+        let read =
+            |text| status_ranges(text).map(|ranges| ranges.iter().map(|r| (r.first, r.last)).collect::<Vec<_>>());
+        assert_eq!(read("200-399"), Ok(vec![(200, 399)]));
+        assert_eq!(read("200, 204,300-302"), Ok(vec![(200, 200), (204, 204), (300, 302)]));
+        for bad in ["", "200,", "2xx", "99", "600", "200-", "-1", "399-200", "+200", "200-299-399"] {
+            assert!(read(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(help(status_ranges("399-200")), "write \"200-399\"");
+    }
+
+    #[test]
+    fn a_cookies_name_is_a_token() {
+        assert_eq!(token("LB").unwrap(), "LB");
+        assert!(token("").is_err() && token("a b").is_err() && token("a=b").is_err() && token("ä").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_any_of_them_panic(text in "\\PC{0,20}|[0-9a-f.:/%\\[\\]+,-]{0,24}") {
+            let _ = (vip_address(&text), endpoint(&text), heartbeat_endpoint(&text), device(&text), host(&text));
+            let _ = (host_and_port(&text), path(&text), token(&text), status_ranges(&text));
+        }
+
+        #[test]
+        fn what_a_vip_address_prints_it_reads(bits: u32, len in 1u8..=32) {
+            let address = VipAddress { ip: Ipv4Addr::from_bits(bits).into(), prefix_len: len };
+            if let Ok(read) = vip_address(&address.to_string()) {
+                prop_assert_eq!(read, address);
+            }
+        }
+    }
+}

@@ -1,0 +1,165 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+/// A set of backends that serve the same thing.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(in crate::desired) struct PoolSpec {
+    /// How a backend is chosen. Default "roundrobin".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::desired) balance: Option<BalanceSpec>,
+    /// HTTP only: how a client is kept at the backend that it was given first. Default: it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::desired) sticky: Option<StickySpec>,
+    /// How backends are watched. Default: a TCP connection each 2 s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::desired) check: Option<CheckSpec>,
+    /// The servers.
+    #[schemars(length(min = 1))]
+    pub(in crate::desired) backends: Vec<BackendSpec>,
+    /// Limits on the backends' side.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::desired) timeouts: Option<PoolTimeoutsSpec>,
+}
+
+/// How a backend is chosen, in HAProxy's words.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::desired) enum BalanceSpec {
+    /// In turn, in proportion to the weights.
+    RoundRobin,
+    /// The one with the fewest connections in proportion to its weight.
+    LeastConn,
+    /// By the address of the client.
+    Source,
+    /// The less loaded of two drawn by weight.
+    Random,
+}
+
+/// How a client is kept at the backend that it was given first.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(in crate::desired) struct StickySpec {
+    /// By a cookie that the proxy inserts.
+    pub(in crate::desired) cookie: CookieSpec,
+}
+
+/// A cookie that names the backend.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(in crate::desired) struct CookieSpec {
+    /// What the cookie is called.
+    #[schemars(length(min = 1), extend("examples" = ["LB"]))]
+    pub(in crate::desired) name: String,
+}
+
+/// How backends are watched.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(in crate::desired) struct CheckSpec {
+    /// Ask for a page. Give this or `tcp`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::desired) http: Option<HttpCheckSpec>,
+    /// Open a connection; this is the default. Give this or `http`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::desired) tcp: Option<TcpCheckSpec>,
+    /// From the start of a check to the start of the next, at least "10ms". Default "2s".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::desired) interval: Option<String>,
+    /// How long a check may take, at most the interval. Default "1s".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::desired) timeout: Option<String>,
+    /// Successes in a row that bring a backend into rotation. Default 2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub(in crate::desired) rise: Option<i64>,
+    /// Failures in a row that take it out of rotation. Default 3.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub(in crate::desired) fall: Option<i64>,
+}
+
+/// A check that asks for a page.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(in crate::desired) struct HttpCheckSpec {
+    /// The page, with its query if it has one.
+    #[schemars(regex(pattern = "^/"), extend("examples" = ["/check.txt"]))]
+    pub(in crate::desired) path: String,
+    /// What the `Host` field says. Default: the address of the backend.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::desired) host: Option<String>,
+    /// The status codes of a healthy backend. Default "200-399".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::desired) expect: Option<ExpectSpec>,
+}
+
+/// A check that opens a connection. It has no options.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(in crate::desired) struct TcpCheckSpec {}
+
+/// Status codes and ranges of them.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub(in crate::desired) enum ExpectSpec {
+    /// In one text, as "200-299,404".
+    Text(String),
+    /// In a list, as ["200-299", "404"].
+    List(Vec<String>),
+}
+
+/// serde's untagged enums forget where and why they did not match.
+impl<'de> Deserialize<'de> for ExpectSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = ExpectSpec;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("status codes as the text \"200-399\", or a list of such texts")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<ExpectSpec, E> {
+                Ok(ExpectSpec::Text(text.to_owned()))
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, list: A) -> Result<ExpectSpec, A::Error> {
+                Vec::deserialize(de::value::SeqAccessDeserializer::new(list)).map(ExpectSpec::List)
+            }
+        }
+
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+/// A server behind the balancers.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(in crate::desired) struct BackendSpec {
+    /// Unique within the pool.
+    #[schemars(length(min = 1, max = 63))]
+    pub(in crate::desired) name: String,
+    /// IP address and port, as "192.0.2.102:80" or "[2001:db8::102]:80".
+    pub(in crate::desired) address: String,
+    /// Its share of the work. 0: no new clients. Default 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 256))]
+    pub(in crate::desired) weight: Option<i64>,
+    /// Used only while no other backend is in rotation. Default false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(in crate::desired) backup: bool,
+}
+
+/// Limits on the backends' side.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(in crate::desired) struct PoolTimeoutsSpec {
+    /// To establish a connection. Default "5s".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::desired) connect: Option<String>,
+    /// For the head of a response to arrive, and between two reads of a body. Default "60s".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::desired) response: Option<String>,
+}
