@@ -1,4 +1,232 @@
-//! The commands.
+//! The command line: what can be said, and which function answers it.
+
 pub mod apply;
+pub mod check;
+mod client;
 pub mod schema;
+pub mod status;
 pub mod validate;
+
+use crate::{
+    agent::{self, Options},
+    drill,
+};
+use clap::{Parser, Subcommand, ValueEnum};
+use client::Target;
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, process::ExitCode};
+
+const STATE_DIR: &str = "/var/lib/lbagent/state";
+const SOCKET: &str = "/run/lbagent/lbagent.sock";
+
+/// Virtual IPs, failover and load balancing for a pair of Linux boxes, out of one directory of JSON files.
+#[derive(Debug, Parser)]
+#[command(name = "lbagent", version, propagate_version = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the agent of this node in the foreground
+    Run(RunArgs),
+    /// Check a state directory, shape and meaning; exit 0 if it is valid, 1 if not
+    Validate {
+        /// The directory to check
+        #[arg(env = "LBAGENT_STATE_DIR", default_value = STATE_DIR)]
+        dir: PathBuf,
+    },
+    /// Check the state as it would be with these files, then move them in together
+    Apply {
+        /// Files of state; each replaces the object that it names
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// The directory to change
+        #[arg(long, env = "LBAGENT_STATE_DIR", default_value = STATE_DIR)]
+        state_dir: PathBuf,
+    },
+    /// Print the JSON Schema of a kind of object
+    Schema {
+        /// Vip, Pool or Peer
+        kind: String,
+    },
+    /// Show what the agent of this node does
+    Status {
+        #[command(flatten)]
+        target: TargetArgs,
+        /// How to print it
+        #[arg(short, long, value_enum, default_value_t = status::Output::Text)]
+        output: status::Output,
+    },
+    /// Print a Nagios check result; exit 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN
+    Check {
+        #[command(flatten)]
+        target: TargetArgs,
+        /// What to check
+        #[arg(value_enum, default_value_t = Scope::All)]
+        scope: Scope,
+        /// Which vip, pool or peer; all of that kind without it
+        name: Option<String>,
+        /// WARNING if fewer backends of a pool than this are up [default: all of them]
+        #[arg(short, long)]
+        warning: Option<usize>,
+        /// CRITICAL if fewer backends of a pool than this are up [default: 1]
+        #[arg(short, long)]
+        critical: Option<usize>,
+    },
+    /// Rehearse a state directory: real agents, simulated servers and clients, a crash and a return
+    Drill(drill::DrillArgs),
+}
+
+/// Options of `lbagent run`.
+#[derive(Debug, clap::Args)]
+struct RunArgs {
+    /// Directory of the JSON files, the same on all balancers
+    #[arg(long, env = "LBAGENT_STATE_DIR", default_value = STATE_DIR)]
+    state_dir: PathBuf,
+    /// Where the last good objects are kept [default: STATE_DIR.last-good/NODE]
+    #[arg(long, env = "LBAGENT_LAST_GOOD_DIR")]
+    last_good_dir: Option<PathBuf>,
+    /// The Peer that this node is [default: the host name]
+    #[arg(long, env = "LBAGENT_NODE")]
+    node: Option<String>,
+    /// Keys of the heartbeats: lines `ID HEX`, mode 0600
+    #[arg(long, env = "LBAGENT_KEY_FILE", default_value = "/etc/lbagent/auth.key")]
+    key_file: PathBuf,
+    /// Address of the read-only HTTP endpoint
+    #[arg(long, env = "LBAGENT_HTTP", default_value = "127.0.0.1:9694")]
+    http: SocketAddr,
+    /// Path of the control socket
+    #[arg(long, env = "LBAGENT_SOCKET", default_value = SOCKET)]
+    socket: PathBuf,
+    /// Data-plane threads [default: one per core]
+    #[arg(long, env = "LBAGENT_WORKERS")]
+    workers: Option<NonZeroUsize>,
+}
+
+/// Where `status` and `check` ask.
+#[derive(Debug, clap::Args)]
+struct TargetArgs {
+    /// Ask over this unix socket
+    #[arg(long, env = "LBAGENT_SOCKET", default_value = SOCKET)]
+    socket: PathBuf,
+    /// Ask over HTTP instead
+    #[arg(long)]
+    http: Option<SocketAddr>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Scope {
+    All,
+    Vip,
+    Pool,
+    Peer,
+}
+
+/// Parses the command line, does what it says and returns the process's exit code: 0 for success, 1 for a failure that
+/// was explained on stderr, 2 for a command line that makes no sense (3 for `check`, see below).
+pub fn main() -> ExitCode {
+    // Monitoring plugins answer 0–3, and 3 means "cannot tell": neither clap's 2 nor a panic's 101 may reach Nagios.
+    let checks = std::env::args_os().nth(1).is_some_and(|command| command == "check");
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nothing to be done if the terminal is gone.
+            let _ = error.print();
+            return ExitCode::from(if checks && error.use_stderr() { 3 } else { error.exit_code() as u8 });
+        }
+    };
+    if !checks {
+        return dispatch(cli.command);
+    }
+    std::panic::catch_unwind(|| dispatch(cli.command)).unwrap_or(ExitCode::from(3))
+}
+
+fn dispatch(command: Command) -> ExitCode {
+    ExitCode::from(match command {
+        Command::Run(args) => run(args),
+        Command::Validate { dir } => validate::validate(&dir),
+        Command::Apply { files, state_dir } => apply::apply(&files, &state_dir),
+        Command::Schema { kind } => schema::schema(&kind),
+        Command::Status { target, output } => status::status(&target.into(), output),
+        Command::Check { target, scope, name, warning, critical } => {
+            check::check(&target.into(), &scope.of(name), check::Thresholds { warning, critical })
+        }
+        Command::Drill(args) => return drill::main(&args, validate::load_valid),
+    })
+}
+
+fn run(args: RunArgs) -> u8 {
+    init_log();
+    match agent::run(&args.into()) {
+        Ok(()) => 0,
+        Err(error) => {
+            tracing::error!("{error}");
+            1
+        }
+    }
+}
+
+/// To stderr, at `info` unless `LBAGENT_LOG` says otherwise, in `tracing`'s words (`debug`, `lbagent::election=trace`).
+fn init_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("LBAGENT_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_target(false)
+        .init();
+}
+
+impl From<RunArgs> for Options {
+    fn from(args: RunArgs) -> Self {
+        let RunArgs { state_dir, last_good_dir, node, key_file, http, socket, workers } = args;
+        Self { state_dir, last_good_dir, node, key_file, http, socket, workers }
+    }
+}
+
+impl From<TargetArgs> for Target {
+    fn from(args: TargetArgs) -> Self {
+        args.http.map_or(Self::Socket(args.socket), Self::Http)
+    }
+}
+
+impl Scope {
+    fn of(self, name: Option<String>) -> check::Scope {
+        match self {
+            Self::All => check::Scope::All,
+            Self::Vip => check::Scope::Vip(name),
+            Self::Pool => check::Scope::Pool(name),
+            Self::Peer => check::Scope::Peer(name),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn run_has_the_defaults_of_the_documentation() {
+        let Command::Run(args) = Cli::try_parse_from(["lbagent", "run"]).unwrap().command else { panic!("not run") };
+        assert_eq!(args.state_dir, PathBuf::from(STATE_DIR));
+        assert_eq!(args.key_file, PathBuf::from("/etc/lbagent/auth.key"));
+        assert_eq!((args.http.to_string().as_str(), args.socket), ("127.0.0.1:9694", PathBuf::from(SOCKET)));
+        assert_eq!((args.node, args.workers), (None, None));
+    }
+
+    #[test]
+    fn a_check_is_of_all_of_a_kind_or_of_one() {
+        for words in [&["check"][..], &["check", "vip"], &["check", "vip", "web"], &["check", "pool", "-w", "2"]] {
+            assert!(Cli::try_parse_from([&["lbagent"], words].concat()).is_ok(), "{words:?}");
+        }
+        assert!(Cli::try_parse_from(["lbagent", "check", "nonsense"]).is_err());
+    }
+}

@@ -56,7 +56,8 @@ struct Inner {
 }
 
 impl Dataplane {
-    /// Starts so many workers, in the network namespace of the calling thread. They have nothing to do yet.
+    /// Starts so many workers, in the network namespace of the calling thread, from which they reach the backends. They
+    /// have nothing to do yet.
     ///
     /// Fails if the machine has no thread or descriptor left.
     pub fn start(workers: NonZeroUsize) -> std_io::Result<Self> {
@@ -76,7 +77,8 @@ impl Dataplane {
 
     /// Opens, changes and closes listeners, and swaps pools and routes in place, until all is as `config` says. The
     /// outcome has every configured address: open, or why not; one that cannot be opened is tried again at the next
-    /// apply and keeps no other from being served. Doing it twice changes nothing.
+    /// apply and keeps no other from being served. Doing it twice changes nothing. The sockets belong to the network
+    /// namespace of the calling thread.
     pub fn apply(&self, config: Arc<ProxyConfig>) -> BTreeMap<SocketAddr, Result<(), ListenError>> {
         self.control().apply(&config, &self.0.workers)
     }

@@ -223,7 +223,13 @@ fn more_connections_than_a_worker_takes_wait_their_turn() {
     let setup = Setup::http(&[server.address]);
     let lab = setup.run_with(Dataplane::start_limited(NonZeroUsize::MIN, 4).unwrap());
     let mut clients: Vec<_> = (0..12).map(|_| lab.connect()).collect();
-    for client in &mut clients {
+    lab.until("as many are taken as there may be", |t| t.connections == 4);
+    for client in &mut clients[4..] {
+        client.send(GET);
+    }
+    thread::sleep(Duration::from_millis(50));
+    assert_eq!((lab.traffic().listeners[0].totals.accepted, server.connections()), (4, 0), "and no more");
+    for client in &mut clients[..4] {
         client.send(GET);
     }
     // Under pressure connections are not kept, so everyone has a turn.

@@ -99,6 +99,17 @@ fn http_1_0_clients_are_served_as_they_can_be() {
 }
 
 #[test]
+fn a_client_that_has_said_all_gets_its_answer() {
+    let server = Server::named("a");
+    let lab = Setup::http(&[server.address]).run();
+    let mut client = lab.connect();
+    client.send("POST /fin HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\n\r\nabc");
+    client.stream.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(client.message(false).text(), "a /fin");
+    client.expect_end();
+}
+
+#[test]
 fn malformed_requests_reach_no_backend() {
     let server = Server::named("a");
     let lab = Setup::http(&[server.address]).run();

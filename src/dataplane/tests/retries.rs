@@ -212,7 +212,7 @@ fn a_backend_that_goes_down_loses_its_idle_connections() {
     for _ in 0..4 {
         client.ask(GET);
     }
-    assert!(lab.traffic().backends.iter().all(|b| b.totals.idle == 1));
+    lab.until("both are kept", |t| t.backends.iter().all(|b| b.totals.idle == 1));
     setup.down.insert(name("b0"));
     lab.apply(&setup);
     lab.until("the idle connection is dropped", |t| t.backends[0].totals.idle == 0);
