@@ -1,6 +1,6 @@
 //! Asking the wire: a run of probes of all addresses of one Vip.
 
-use super::rules::{ANSWER_PATIENCE, FOREIGN_EVERY, PROBE_EVERY, SILENT_PROBES};
+use super::rules::{FOREIGN_EVERY, PROBE_EVERY, SILENT_PROBES};
 use crate::model::Name;
 use std::{net::IpAddr, time::Instant};
 
@@ -74,10 +74,5 @@ impl Probing {
 
     pub(super) fn verdict(&self) -> Verdict {
         if self.silent >= SILENT_PROBES { Verdict::Silent } else { Verdict::Wait }
-    }
-
-    /// Until when a peer's device that answers may delay a claim to what is vacant since `vacant`.
-    pub(super) fn patience(&self, vacant: Instant) -> Option<Instant> {
-        self.peer.as_ref().map(|_| vacant + ANSWER_PATIENCE)
     }
 }
