@@ -3,6 +3,7 @@
 use super::{
     Machine,
     peer::{Change, dead_time},
+    probe::Doubt,
     rules::Rule,
 };
 use crate::{
@@ -30,8 +31,16 @@ impl Machine {
         let from = |peer: &&Name| self.peers[*peer].ends.get(path).is_some_and(|ends| ends.1.ip() == source.ip());
         match self.peers.keys().find(from).cloned() {
             Some(peer) => self.count_refusal(now, &peer, path, reason),
-            None => self.out.refusal(now, &source.ip().to_string(), reason),
+            // One subject for all strangers: sources can be forged, and must not push out what people should read.
+            None => self.out.refusal(now, "unknown sources", reason),
         }
+    }
+
+    /// A probe for `ip` could not be sent: its silence proves nothing.
+    pub fn handle_probe_failed(&mut self, ip: IpAddr) {
+        self.pending = true;
+        let vips = self.vips.values_mut().filter(|vip| vip.candidate.addresses.contains(&ip));
+        vips.filter_map(|vip| vip.probing.as_mut()).for_each(|probing| probing.doubted(Doubt::Unsent(ip)));
     }
 
     /// Somebody answers for `ip`.
@@ -44,7 +53,7 @@ impl Machine {
             let Some(probing) = &mut vip.probing else { continue };
             self.pending = true;
             if let Some(name) = &peer {
-                probing.peer_answered(name.clone(), ip);
+                probing.doubted(Doubt::Peer(name.clone(), ip));
                 continue;
             }
             probing.stranger_answered(now);

@@ -33,7 +33,7 @@ mod vip;
 
 #[cfg(test)]
 pub(super) use rules::Rule;
-pub use rules::Rules;
+pub(super) use rules::Rules;
 
 use super::wire::Packet;
 use crate::model::{ElectionView, Heartbeat, Held, Mac, Name, Role};

@@ -9,7 +9,7 @@ use super::{
     facts::{Context, Rival, contenders, owner},
     outbox::Outbox,
     peer::dead_time,
-    probe::{Probing, Verdict},
+    probe::{Doubt, Probing, Verdict},
     rules::{ANSWER_PATIENCE, DEFER, DEFER_STEP, DETER_FOR, PROBE_TIME, Rule, START_LIMIT, START_SLACK},
     vip::VipState,
 };
@@ -154,15 +154,20 @@ impl VipState {
             self.explain(format!("nobody is Active, but {ip} is answered by {mac}, which belongs to no peer"), out);
             return !ctx.rules.hold(Rule::ForeignRespected);
         }
-        let Some((name, ip)) = &probing.peer else { return false };
-        let lost = ctx.peers.get(name).filter(|peer| !peer.heard).map(|peer| peer.since);
-        let until = lost.unwrap_or(vacant) + ANSWER_PATIENCE;
+        let (since, what) = match &probing.doubt {
+            None => return false,
+            Some(Doubt::Peer(name, ip)) => {
+                let lost = ctx.peers.get(name).filter(|peer| !peer.heard).map(|peer| peer.since);
+                (lost.unwrap_or(vacant), format!("a device of {name} still answers for {ip}"))
+            }
+            Some(Doubt::Unsent(ip)) => (vacant, format!("{ip} cannot be probed")),
+        };
+        let until = since + ANSWER_PATIENCE;
         if ctx.now >= until && ctx.rules.hold(Rule::AnswerPatience) {
             return true;
         }
-        let why = format!("nobody is Active, but a device of {name} still answers for {ip}; waiting at most 1s");
         out.wake_at(until);
-        self.explain(why, out);
+        self.explain(format!("nobody is Active, but {what}; waiting at most 1s"), out);
         false
     }
 

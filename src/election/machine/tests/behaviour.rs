@@ -183,3 +183,79 @@ fn an_idle_machine_steps_for_its_heartbeats_only() {
     bench.run(1000);
     assert!(bench.steps <= 100, "40 heartbeats out, 50 in, but {} steps", bench.steps);
 }
+
+#[test]
+fn a_probe_that_cannot_be_sent_is_no_silence_but_delays_only_so_long() {
+    let mut bench = Bench::new("lb1");
+    bench.unsendable = true;
+    bench.run(1000);
+    bench.expect(Role::Backup, "198.51.100.10 cannot be probed");
+    bench.run(200);
+    bench.expect(Role::Active, "");
+}
+
+#[test]
+fn what_is_not_meant_for_this_node_is_refused() {
+    let mut bench = Bench::follower("lb2");
+    let packet = Packet {
+        sender: name("lb1"),
+        destination: name("lb2"),
+        path: 0,
+        session: 88,
+        seq: u64::MAX,
+        round: u64::MAX,
+        slice: 0,
+        slices: 1,
+        interval: MS * 25,
+        dead_after: MS * 100,
+        echo: None,
+        version: String::new(),
+        macs: Vec::new(),
+        claims: vec![active(u64::MAX)],
+    };
+    let mut refused = |packet: Packet, path| bench.machine.handle_heartbeat(bench.now, path, packet).unwrap_err();
+    assert_eq!(refused(Packet { sender: name("lb2"), ..packet.clone() }, 0), "reflected");
+    assert_eq!(refused(Packet { destination: name("lb3"), ..packet.clone() }, 0), "wrong_destination");
+    assert_eq!(refused(Packet { sender: name("lb9"), ..packet.clone() }, 0), "unknown_peer");
+    assert_eq!(refused(packet.clone(), 1), "wrong_path");
+    assert_eq!(refused(Packet { path: 1, ..packet.clone() }, 1), "wrong_path");
+    assert_eq!(refused(packet, 0), "stale_session");
+    bench.expect(Role::Backup, "lb1 is Active (epoch 5000)");
+}
+
+#[test]
+fn a_session_begins_anew_when_the_peer_restarts_and_claims_that_came_late_do_not_count() {
+    let mut bench = Bench::follower("lb2");
+    let (session, seq) = bench.heard.unwrap();
+    let mut packet = |session_of_peer, seq_of_peer, round, claim, echoed| {
+        let echo = Some(Echo { session, seq: echoed, hold: MS, hears_you: true });
+        let packet = Packet {
+            sender: name("lb1"),
+            destination: name("lb2"),
+            path: 0,
+            session: session_of_peer,
+            seq: seq_of_peer,
+            round,
+            slice: 0,
+            slices: 1,
+            interval: MS * 25,
+            dead_after: MS * 100,
+            echo,
+            version: String::new(),
+            macs: vec![PEER_MAC],
+            claims: vec![claim],
+        };
+        let result = bench.machine.handle_heartbeat(bench.now, 0, packet);
+        bench.step();
+        (result, bench.vip().epoch)
+    };
+    assert_eq!(packet(88, 10_000, 10_000, active(6000), seq), (Ok(()), 6000));
+    assert_eq!(packet(88, 10_001, 9_999, active(7000), seq), (Ok(()), 6000), "an earlier round came late");
+    assert_eq!(packet(99, 1, 1, active(8000), seq), (Err("stale_session"), 6000), "nothing new is echoed");
+    assert_eq!(packet(99, 1, 1, active(8000), seq + 1).0, Ok(()), "a new process");
+    assert_eq!(
+        packet(88, 10_002, 10_002, active(9000), seq + 1),
+        (Err("stale_session"), 8000),
+        "the former one is over"
+    );
+}

@@ -26,6 +26,7 @@ struct Bench {
     hears_us: bool,
     /// Who answers probes.
     answers: Option<Mac>,
+    unsendable: bool,
     seq: u64,
     /// The last datagram that the peer has heard of the machine.
     heard: Option<(u64, u64)>,
@@ -93,6 +94,7 @@ impl Bench {
             says: None,
             hears_us: true,
             answers: None,
+            unsendable: false,
             seq: 0,
             heard: None,
             said: None,
@@ -177,6 +179,9 @@ impl Bench {
                 }
                 Transmit::Probe { ip, .. } => {
                     self.probes += 1;
+                    if self.unsendable {
+                        self.machine.handle_probe_failed(ip);
+                    }
                     if let Some(mac) = self.answers {
                         self.machine.handle_probe_answer(self.now, ip, mac);
                     }
