@@ -94,11 +94,14 @@ fn keys_rotate_without_a_gap_and_a_bad_file_changes_nothing() {
     for node in [&one, &two] {
         eventually("the bad file is told", || node.problems.borrow().iter().any(|p| p.reason == "KeyFileRefused"));
     }
-    write_key(dir.path(), &format!("k2 ffeeddccbbaa99887766554433221100\n{KEY}"));
+    const NEW: &str = "k2 ffeeddccbbaa99887766554433221100";
+    write_key(dir.path(), &format!("{KEY}\n{NEW}"));
     for node in [&one, &two] {
         eventually("the good file is read", || node.problems.borrow().is_empty());
     }
-    stays("both hear each other", Duration::from_millis(700), || both(&one) && both(&two));
+    // Now that both know the new key it may sign; they come to that at different times.
+    write_key(dir.path(), &format!("{NEW}\n{KEY}"));
+    stays("both hear each other", Duration::from_millis(2500), || both(&one) && both(&two));
     assert_eq!(one.rejected("wrong_key") + two.rejected("wrong_key"), 0);
 }
 
