@@ -33,12 +33,14 @@ pub use rules::Rules;
 
 use super::{session::Verdict, wire::Packet};
 use crate::model::{ElectionView, Heartbeat, Held, Mac, Name, Role};
+use desired::Dropped;
 use facts::Context;
 use outbox::Outbox;
 use peer::{Change, PeerState, dead_time};
 use std::{
     collections::{BTreeMap, VecDeque},
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use vip::VipState;
@@ -52,6 +54,7 @@ pub struct Machine {
     heartbeat: Heartbeat,
     macs: Vec<Mac>,
     held: Held,
+    dropped: Vec<Dropped>,
     peers: BTreeMap<Name, PeerState>,
     vips: BTreeMap<Name, VipState>,
     /// Wall clock in ms, and when it was read.
@@ -69,6 +72,19 @@ pub struct Machine {
     said: Vec<super::wire::Claim>,
     /// Peers that should hear from this node at once, by path.
     greet: Vec<(Name, usize)>,
+}
+
+/// What a pass of the reconcile loop has to tell.
+///
+/// A node that has just decided to give addresses up must not say that it does not have them while a pass is under way
+/// that adds them. So a report names the view that the pass went by: until a pass has gone by the present role, the
+/// addresses count as held.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HeldReport {
+    /// Which Vip addresses were on this node's devices at the end of the pass.
+    pub held: Held,
+    /// The view that the pass went by. Passes must not overlap.
+    pub acted_on: Arc<ElectionView>,
 }
 
 /// Something to send.
@@ -103,6 +119,7 @@ impl Machine {
             heartbeat: Heartbeat::default(),
             macs: Vec::new(),
             held: Held::new(),
+            dropped: Vec::new(),
             peers: BTreeMap::new(),
             vips: BTreeMap::new(),
             wall: (wall_ms, now),
@@ -131,10 +148,15 @@ impl Machine {
         self.voice = voice;
     }
 
-    /// Which Vip addresses are on this node's devices now.
-    pub fn handle_held(&mut self, held: Held) {
-        self.pending |= held != self.held;
-        self.held = held;
+    /// A pass of the reconcile loop has ended.
+    pub fn handle_held(&mut self, report: HeldReport) {
+        self.pending = true;
+        self.held = report.held;
+        for (name, vip) in &mut self.vips {
+            vip.acted_on(report.acted_on.vips.get(name));
+        }
+        let told = &report.acted_on.vips;
+        self.dropped.retain(|dropped| told.get(&dropped.vip).is_some_and(|vip| vip.since == dropped.since));
     }
 
     /// An authentic heartbeat that came in on `path`. The error is the word under which a refused one is counted.

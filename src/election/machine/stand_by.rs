@@ -149,9 +149,9 @@ impl VipState {
             self.foreign = None;
             return true;
         }
-        if let Some((ip, mac)) = self.foreign.filter(|_| ctx.rules.hold(Rule::ForeignRespected)) {
+        if let Some((ip, mac)) = self.foreign {
             self.explain(format!("nobody is Active, but {ip} is answered by {mac}, which belongs to no peer"), out);
-            return false;
+            return !ctx.rules.hold(Rule::ForeignRespected);
         }
         let Some(until) = probing.patience(vacant) else { return false };
         let patient = ctx.now < until || !ctx.rules.hold(Rule::AnswerPatience);

@@ -52,6 +52,9 @@ pub(super) struct VipState {
     pub(super) became_active: u64,
     pub(super) owner: Option<Name>,
     pub(super) foreign: Option<(IpAddr, Mac)>,
+    /// The reconcile loop may have been told to add the addresses and has not reported since that it was told to remove
+    /// them: what it last saw on the devices proves nothing.
+    pub(super) may_hold: bool,
     /// When Initialize began.
     pub(super) created: Instant,
     /// The others have been heard or are silent for good.
@@ -88,6 +91,7 @@ impl VipState {
             became_active: 0,
             owner: None,
             foreign: None,
+            may_hold: false,
             created: now,
             started: false,
             vacant_since: None,
@@ -123,9 +127,16 @@ impl VipState {
         self.candidate.nodes.iter().position(|other| other == node)
     }
 
-    /// Any of the addresses is on a device of this node.
+    /// Any of the addresses is on a device of this node, or may be.
     pub(super) fn holds(&self, ctx: &Context) -> bool {
-        self.candidate.addresses.iter().any(|ip| ctx.held.contains(ip))
+        self.may_hold || self.candidate.addresses.iter().any(|ip| ctx.held.contains(ip))
+    }
+
+    /// The reconcile loop has reported after acting on a view in which this Vip was `told`.
+    pub(super) fn acted_on(&mut self, told: Option<&VipView>) {
+        if self.role != Role::Active && told.is_some_and(|told| told.role == self.role && told.since == self.since) {
+            self.may_hold = false;
+        }
     }
 
     /// This node would claim if it came to it.
@@ -184,6 +195,7 @@ impl VipState {
             self.epoch = self.epoch.max(self.seen_epoch).max(ctx.wall_ms).saturating_add(1);
         }
         self.became_active += 1;
+        // What is there already is not announced by being added.
         if self.holds(ctx) {
             self.announcement += 1;
         }
@@ -193,6 +205,7 @@ impl VipState {
         self.foreign = None;
         self.release = None;
         self.started = true;
+        self.may_hold = true;
     }
 
     pub(super) fn announce(&mut self, out: &mut Outbox) {
@@ -208,7 +221,7 @@ impl VipState {
             role: self.role,
             epoch: if self.role == Role::Active { self.epoch } else { self.epoch.max(self.seen_epoch) },
             digest: self.candidate.digest,
-            holding: held.contains(ip),
+            holding: held.contains(ip) || (self.may_hold && self.role != Role::Active),
             asks: self.asks,
             claiming: self.claiming,
             eligible: self.eligible(),

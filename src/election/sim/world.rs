@@ -34,8 +34,8 @@ pub(super) struct World {
     pub(super) net: Net,
     pub(super) peers: Vec<Arc<Peer>>,
     pub(super) paths: usize,
-    /// Addresses that a host which is no peer answers for.
-    pub(super) stranger: BTreeSet<IpAddr>,
+    /// Hosts that reach a host which is no peer and has the VIP.
+    pub(super) stranger: BTreeSet<usize>,
     pub(super) rules: Rules,
     pub(super) check: Checker,
     /// Every heartbeat that was sent, if recording: receiver, path, bytes.
@@ -258,7 +258,7 @@ impl World {
             Event::Answer { to, ip, mac } => self.hand(to, Input::Answer { ip, mac }),
             Event::Apply { host, agent } if self.is_agent(host, agent) => {
                 if self.hosts[host].alive() {
-                    self.hosts[host].apply();
+                    self.hosts[host].apply(self.now);
                     let delay = self.rng.between(Duration::from_micros(10), Duration::from_millis(1));
                     self.push(delay, Event::Held { host, agent });
                     if self.hosts[host].wants_more() {
@@ -269,8 +269,8 @@ impl World {
                 }
             }
             Event::Held { host, agent } if self.is_agent(host, agent) => {
-                let held = self.hosts[host].addresses.clone();
-                self.hand(host, Input::Held(held));
+                let report = self.hosts[host].report();
+                self.hand(host, Input::Held(report));
             }
             Event::Apply { .. } | Event::Held { .. } => {}
         }
@@ -328,7 +328,7 @@ impl World {
                         self.push(delay, Event::Question { to, from, ip });
                     }
                 }
-                if self.stranger.contains(&ip) {
+                if self.stranger.contains(&from) {
                     self.push(Duration::from_micros(300), Event::Answer { to: from, ip, mac: STRANGER });
                 }
             }
@@ -350,11 +350,8 @@ impl World {
         if is_active(&agent.roles) && !is_active(&was) {
             self.moves.push((now, index));
         }
-        let mut delay = host.apply_time;
-        if !is_active(&agent.roles) {
-            delay += host.quiet_wait;
-        }
-        let (id, delay) = (agent.id, self.rng.between(delay / 4, delay));
+        let quiet = if is_active(&agent.roles) { Duration::ZERO } else { host.quiet_wait };
+        let (id, delay) = (agent.id, quiet + self.rng.between(host.apply_time / 4, host.apply_time));
         self.push(delay, Event::Apply { host: index, agent: id });
     }
 
