@@ -1,5 +1,5 @@
 //! The shape of a state file: what serde reads and writes, and what the JSON Schemas are made from. Texts with a
-//! meaning of their own (addresses, durations, names) are still texts here; [`super::convert`] parses them.
+//! meaning of their own (addresses, durations, names) are still texts here; `convert` parses them.
 //!
 //! An optional field that is left out has its default; the defaults are those of the [`crate::model`] types. A field
 //! that a later version adds must be optional, and must not be written while it has its default: then old and new
