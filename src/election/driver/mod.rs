@@ -220,11 +220,11 @@ impl<P: ProbeIo> Driver<P> {
 
     fn probe(&mut self, link: u32, ip: IpAddr) {
         let input = self.channels.input.borrow();
-        let Some(link) = input.links.get(&link) else { return };
+        let Some(link) = input.links.get(&link) else { return self.machine.handle_probe_failed(ip) };
         if let Err(error) = self.probes.send(link, ip) {
-            let message =
-                format!("cannot probe {ip} on {}: {error}; its silence is taken for a free address", link.name);
+            let message = format!("cannot probe {ip} on {}: {error}; claims wait for up to one second", link.name);
             self.probe_error = Some(Problem::warning("ProbeFailed", message));
+            self.machine.handle_probe_failed(ip);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Every named schedule as a test, and the proof that the tests can fail: each rule is switched off in turn, and a
 //! schedule must notice.
 
-use super::{cases::*, storm, vips::*};
+use super::{cases::*, moves::*, storm, vips::*};
 use crate::election::machine::{Rule, Rules};
 
 macro_rules! schedules {
