@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod check;
 mod client;
+mod help;
 pub mod schema;
 pub mod status;
 pub mod validate;
@@ -20,7 +21,7 @@ const SOCKET: &str = "/run/lbagent/lbagent.sock";
 
 /// Virtual IPs, failover and load balancing for a pair of Linux boxes, out of one directory of JSON files.
 #[derive(Debug, Parser)]
-#[command(name = "lbagent", version, propagate_version = true, arg_required_else_help = true)]
+#[command(name = "lbagent", version, propagate_version = true, arg_required_else_help = true, after_help = help::ALL)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -29,14 +30,17 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the agent of this node in the foreground
+    #[command(after_help = help::RUN)]
     Run(RunArgs),
     /// Check a state directory, shape and meaning; exit 0 if it is valid, 1 if not
+    #[command(after_help = help::VALIDATE)]
     Validate {
         /// The directory to check
         #[arg(env = "LBAGENT_STATE_DIR", default_value = STATE_DIR)]
         dir: PathBuf,
     },
     /// Check the state as it would be with these files, then move them in together
+    #[command(after_help = help::APPLY)]
     Apply {
         /// Files of state; each replaces the object that it names
         #[arg(required = true)]
@@ -46,11 +50,13 @@ enum Command {
         state_dir: PathBuf,
     },
     /// Print the JSON Schema of a kind of object
+    #[command(after_help = help::SCHEMA)]
     Schema {
         /// Vip, Pool or Peer
         kind: String,
     },
     /// Show what the agent of this node does
+    #[command(after_help = help::STATUS)]
     Status {
         #[command(flatten)]
         target: TargetArgs,
@@ -59,6 +65,7 @@ enum Command {
         output: status::Output,
     },
     /// Print a Nagios check result; exit 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN
+    #[command(after_help = help::CHECK)]
     Check {
         #[command(flatten)]
         target: TargetArgs,
@@ -75,6 +82,7 @@ enum Command {
         critical: Option<usize>,
     },
     /// Rehearse a state directory: real agents, simulated servers and clients, a crash and a return
+    #[command(after_help = help::DRILL)]
     Drill(drill::DrillArgs),
 }
 
@@ -142,6 +150,12 @@ pub fn main() -> ExitCode {
     std::panic::catch_unwind(|| dispatch(cli.command)).unwrap_or(ExitCode::from(3))
 }
 
+/// All that can be said, for tests that hold other files to it.
+#[cfg(test)]
+pub(crate) fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
 fn dispatch(command: Command) -> ExitCode {
     ExitCode::from(match command {
         Command::Run(args) => run(args),
@@ -206,11 +220,10 @@ impl Scope {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_sound() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]
