@@ -39,7 +39,7 @@ fn manual_failback_waits_for_an_administrator(bench: &mut Bench) -> Outcome {
     let since = now();
     world.lab.boot("lb1")?;
     world.start("lb1")?;
-    eventually(SOON, "lb1 is Backup", || Ok(role(world, "lb1")? == "Backup"))?;
+    eventually(SOON, "lb1 is Backup", || Ok(is_backup(world, "lb1")))?;
     world.stays_at("lb2", Duration::from_secs(3))?;
     assert_eq!(world.losses_since(since)?, (0, 0), "failed, broken");
     world.lab.crash("lb2")?;
@@ -62,7 +62,7 @@ fn another_state_holds_failback_back_until_it_is_the_same(bench: &mut Bench) -> 
     }
     world.lab.boot("lb1")?;
     world.lab.start_agent("lb1", &config)?;
-    eventually(SOON, "lb1 is Backup", || Ok(role(world, "lb1")? == "Backup"))?;
+    eventually(SOON, "lb1 is Backup", || Ok(is_backup(world, "lb1")))?;
     world.stays_at("lb2", Duration::from_secs(3))?;
     for (name, value) in &same {
         std::fs::write(config.state_dir.join(name), value.to_string())?;
@@ -97,6 +97,7 @@ fn fail_over(world: &mut World) -> Outcome {
     world.settle("lb2")
 }
 
-fn role(world: &World, node: &str) -> Result<String, crate::harness::Failure> {
-    Ok(world.vip_status(node)?["role"].as_str().unwrap_or_default().to_owned())
+/// The agent of `node` runs, and is Backup.
+fn is_backup(world: &World, node: &str) -> bool {
+    world.vip_status(node).is_ok_and(|status| status["role"] == "Backup")
 }

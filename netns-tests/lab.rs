@@ -6,7 +6,9 @@ use crate::{
     cases,
     harness::{
         Bench, Failure, Outcome,
+        state::{State, VIP4, VIP6},
         wait::{eventually, now, stays},
+        wire::{self, Datagram},
     },
 };
 use lbagent::{
@@ -36,6 +38,8 @@ cases![
     stopped_servers_refuse_and_started_ones_serve,
     long_lived_connections_break_when_their_host_goes,
     a_lab_is_built_quickly_and_leaves_no_files,
+    the_auditor_hears_everyone_who_answers,
+    heartbeats_are_recorded_and_sent_again,
 ];
 
 /// Long enough for anything on a loaded machine.
@@ -132,6 +136,39 @@ fn a_lab_is_built_quickly_and_leaves_no_files(_: &mut Bench) -> Outcome {
     assert!(std::fs::read_dir(SCRATCH)?.count() > before);
     drop(lab);
     assert_eq!(std::fs::read_dir(SCRATCH)?.count(), before);
+    Ok(())
+}
+
+fn the_auditor_hears_everyone_who_answers(bench: &mut Bench) -> Outcome {
+    let world = bench.world(&State::pair())?;
+    for (ip, bits) in [(VIP4, 32), (VIP6, 128)] {
+        assert_eq!(world.answering(ip)?.len(), 0);
+        world.lab.balancer("lb1")?.rtnl().add_address("eth0", ip.parse()?, bits)?;
+        assert_eq!(world.answering(ip)?, ["lb1"]);
+        world.lab.balancer("lb2")?.rtnl().add_address("eth0", ip.parse()?, bits)?;
+        assert_eq!(world.answering(ip)?, ["lb1", "lb2"]);
+    }
+    Ok(())
+}
+
+fn heartbeats_are_recorded_and_sent_again(bench: &mut Bench) -> Outcome {
+    let world = bench.world(&State::pair())?;
+    let sender = world.lab.balancer("lb1")?.namespace().clone();
+    let like = Datagram { from: "192.0.2.1:694".parse()?, to: "192.0.2.2:694".parse()?, payload: Vec::new() };
+    let copy = like.clone();
+    let sending = std::thread::spawn(move || {
+        for _ in 0..20 {
+            wire::send(&sender, &copy, b"one").map_err(|error| error.to_string())?;
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok::<(), String>(())
+    });
+    let host = world.lab.balancer("lb2")?.namespace();
+    let seen = wire::record(host, &["192.0.2.1".parse()?], Duration::from_millis(150))?;
+    sending.join().map_err(|_| "the sender panicked")??;
+    assert!(!seen.is_empty());
+    assert!(seen.iter().all(|seen| seen.payload == b"one" && seen.from == like.from && seen.to == like.to));
+    assert!(wire::record(host, &["192.0.2.9".parse()?], Duration::from_millis(50))?.is_empty());
     Ok(())
 }
 

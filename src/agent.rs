@@ -21,10 +21,10 @@ use crate::{
     apply::Applier,
     dataplane::Dataplane,
     desired::{self, Snapshot, StateOptions},
-    election::driver::ElectionInput,
+    election::{driver::ElectionInput, machine::HeldReport},
     health::{checker, track},
     kernel::{announce::Announcer, instance::InstanceLock, netlink::Netlink, ping::Pinger},
-    model::{Desired, Held, Name, VipAddress},
+    model::{Desired, Name, VipAddress},
     reconcile::{Inputs, Outputs, ReconcileView, Reconciler},
     status::server,
 };
@@ -172,7 +172,7 @@ impl Agent {
             links: BTreeMap::new(),
         };
         let (candidates, candidates_out) = watch::channel(nothing);
-        let (held, held_out) = watch::channel(Held::new());
+        let (held, held_out) = watch::channel(HeldReport::default());
         let (view, view_out) = watch::channel(Arc::default());
         let election = Election::start(options.key_file.clone(), candidates_out.clone(), held_out)?;
 

@@ -12,9 +12,9 @@ use crate::{
     apply::Applier,
     dataplane::Dataplane,
     desired::Snapshot,
-    election::driver::ElectionInput,
+    election::{driver::ElectionInput, machine::HeldReport},
     kernel::netlink::{Events, Netlink},
-    model::{Desired, ElectionView, HealthTable, Held, Name, ObservedNetwork, Problem, ReconcileStats, Role},
+    model::{Desired, ElectionView, HealthTable, Name, ObservedNetwork, Problem, ReconcileStats, Role},
     plan::{
         addresses::{self, AddressInputs, AddressStep},
         announce::{AnnounceSchedule, Occasion, Place},
@@ -61,7 +61,7 @@ pub struct Outputs {
     /// What the election has to know.
     pub election: watch::Sender<ElectionInput>,
     /// Which VIP addresses are here.
-    pub held: watch::Sender<Held>,
+    pub held: watch::Sender<HeldReport>,
     /// What status shows.
     pub view: watch::Sender<Arc<ReconcileView>>,
 }
@@ -89,6 +89,8 @@ pub struct Reconciler {
     outputs: Outputs,
     announcements: AnnounceSchedule,
     quiet: Quiet,
+    /// The roles that the last pass went by.
+    acted_on: Arc<ElectionView>,
     view: ReconcileView,
 }
 
@@ -111,6 +113,7 @@ impl Reconciler {
             outputs,
             announcements: AnnounceSchedule::default(),
             quiet: Quiet::default(),
+            acted_on: Arc::default(),
             view: ReconcileView::default(),
         }
     }
@@ -155,7 +158,7 @@ impl Reconciler {
 
         let placements = Placements::resolve(&self.me, &desired, &network);
         // First what is held, then what for: a new agent goes by what it finds.
-        publish(&self.outputs.held, addresses::held(&desired, &network));
+        self.tell_held(&desired, &network);
         self.tell_election(&desired, &placements, &network);
         let plan = addresses::plan(AddressInputs {
             me: &self.me,
@@ -170,7 +173,8 @@ impl Reconciler {
         if plan.steps.iter().any(|step| !matches!(step, AddressStep::AwaitQuiet { .. })) {
             network = self.observe(&mut problems).await;
         }
-        publish(&self.outputs.held, addresses::held(&desired, &network));
+        self.acted_on = election.clone();
+        self.tell_held(&desired, &network);
         problems.extend(self.announce(&placements, &election, &network));
 
         let health = self.inputs.health.borrow_and_update().clone();
@@ -196,6 +200,11 @@ impl Reconciler {
                 self.view.network.clone()
             }
         }
+    }
+
+    fn tell_held(&self, desired: &Desired, network: &ObservedNetwork) {
+        let report = HeldReport { held: addresses::held(desired, network), acted_on: self.acted_on.clone() };
+        publish(&self.outputs.held, report);
     }
 
     fn tell_election(&mut self, desired: &Desired, placements: &Placements, network: &ObservedNetwork) {

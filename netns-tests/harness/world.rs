@@ -183,12 +183,11 @@ impl World {
         Ok(self.lab.balancer(node)?.get(HTTP, "/metrics")?.1)
     }
 
-    /// Whether a problem that the agent reports (of its files or otherwise) has all of `words` in it.
+    /// Whether something that the agent of `node` complains of (a problem, of its files or otherwise, or a condition
+    /// that is not met) has all of `words` in it.
     pub(crate) fn reports(&self, node: &str, words: &[&str]) -> Result<bool, Failure> {
-        let status = self.status(node)?;
-        let lists = [&status["problems"], &status["state"]["problems"]];
-        let mut problems = lists.into_iter().filter_map(Value::as_array).flatten().map(Value::to_string);
-        Ok(problems.any(|problem| words.iter().all(|word| problem.contains(word))))
+        let complaints = complaints(&self.status(node)?);
+        Ok(complaints.iter().any(|complaint| words.iter().all(|word| complaint.contains(word))))
     }
 
     /// The balancers that answer for `ip` on the wire; a host that is none counts as `?`.
@@ -221,7 +220,12 @@ impl World {
             let held: Vec<String> = held.iter().map(|held| format!("{} on {}", held.ip, held.interface)).collect();
             eprintln!("── {name}: {}", held.join(", "));
             match self.status(name) {
-                Ok(status) => eprintln!("── {name}: {status}"),
+                Ok(status) => {
+                    eprintln!("── {name}: vips {}", status["vips"]);
+                    complaints(&status).iter().for_each(|complaint| eprintln!("   {complaint}"));
+                    let events = status["events"].as_array().into_iter().flatten();
+                    events.for_each(|event| eprintln!("   {event}"));
+                }
                 Err(error) => eprintln!("── {name}: no status: {error}"),
             }
             let log = host.agent().map(|agent| agent.log()).unwrap_or_default();
@@ -234,6 +238,14 @@ impl World {
             eprintln!("── the last 5 s of clients: {seen:?}");
         }
     }
+}
+
+/// Problems, and conditions that are not met, as JSON.
+fn complaints(status: &Value) -> Vec<String> {
+    let all = |list: &Value| list.as_array().cloned().unwrap_or_default();
+    let unmet = all(&status["conditions"]).into_iter().filter(|condition| condition["status"] != "True");
+    let problems = all(&status["problems"]).into_iter().chain(all(&status["state"]["problems"]));
+    unmet.chain(problems).map(|complaint| complaint.to_string()).collect()
 }
 
 /// Both ports on both addresses.

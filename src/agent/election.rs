@@ -2,9 +2,12 @@
 
 use super::AgentError;
 use crate::{
-    election::driver::{self, Channels, ElectionInput, ProbeIo},
+    election::{
+        driver::{self, Channels, ElectionInput, ProbeIo},
+        machine::HeldReport,
+    },
     kernel::probe::Prober,
-    model::{ElectionView, Held, Link, Mac, ObservedNetwork, Problem},
+    model::{ElectionView, Link, Mac, ObservedNetwork, Problem},
 };
 use std::{io, net::IpAddr, path::PathBuf, sync::Arc};
 use tokio::sync::{oneshot, watch};
@@ -20,7 +23,7 @@ impl Election {
     pub(super) fn start(
         key_file: PathBuf,
         input: watch::Receiver<ElectionInput>,
-        held: watch::Receiver<Held>,
+        held: watch::Receiver<HeldReport>,
     ) -> Result<Self, AgentError> {
         let (view, view_out) = watch::channel(Arc::default());
         let (problems, problems_out) = watch::channel(Vec::new());

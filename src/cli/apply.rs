@@ -6,7 +6,9 @@
 
 use super::validate::{Verdict, count};
 use crate::{
-    desired::{Diagnostic, EMPTY, Loaded, LoadedFile, Source, is_state_file, load, read_file, render},
+    desired::{
+        Diagnostic, EMPTY, LastGood, Loaded, LoadedFile, Source, is_state_file, load, read_file, render, resolve,
+    },
     model::ObjectRef,
 };
 use std::{
@@ -85,8 +87,9 @@ fn try_apply(files: &[PathBuf], dir: &Path) -> Result<(Vec<Change>, String), Ref
         return Err(invalid(std::slice::from_ref(unusable)));
     }
     let changes = changes(files, &loaded)?;
-    let result = merged(loaded, &changes, dir);
-    let verdict = Verdict::of(&result);
+    // Judged against what is there, so that of two in conflict the newcomer is blamed.
+    let before = resolve(&LastGood::default(), &loaded).last_good;
+    let verdict = Verdict::of(&before, &merged(loaded, &changes, dir));
     if verdict.errors > 0 {
         return Err(Refusal::Invalid(verdict.problems));
     }
@@ -131,7 +134,7 @@ fn change(path: &Path, loaded: &Loaded) -> Result<Change, Vec<Diagnostic>> {
         let error = Diagnostic::error("Name", "a file of this name would be passed over in a state directory");
         return Err(whole(error.help("name it .json, or .jsonc if it has comments, and not beginning with '.'")));
     };
-    let text = read_file(path).map_err(whole)?;
+    let text = read_file(path).map_err(|error| whole(*error))?;
     let file = LoadedFile::new(base, Source::new(path, text.clone()));
     let Some(object) = file.decoded.object.map(|object| object.reference()) else {
         return Err(file.decoded.diagnostics);
@@ -145,7 +148,7 @@ fn change(path: &Path, loaded: &Loaded) -> Result<Change, Vec<Diagnostic>> {
 }
 
 /// The file that defines `object` already, or else `base`, unless that is another object's.
-fn destination(object: &ObjectRef, base: &str, loaded: &Loaded) -> Result<String, Diagnostic> {
+fn destination(object: &ObjectRef, base: &str, loaded: &Loaded) -> Result<String, Box<Diagnostic>> {
     let defines = |file: &&LoadedFile| file.decoded.identity.as_ref() == Some(object);
     let mut existing: Vec<_> = loaded.files.iter().filter(defines).map(|file| &file.name).collect();
     // Of several (which is an error that this may mend) the one of the same name is meant.
@@ -158,25 +161,27 @@ fn destination(object: &ObjectRef, base: &str, loaded: &Loaded) -> Result<String
         None => Ok(base.to_owned()),
         Some(other) => {
             let message = format!("the state directory has a file {base} already, and it defines {other}");
-            Err(Diagnostic::error("Name", message).help("give the new file another name"))
+            Err(Box::new(Diagnostic::error("Name", message).help("give the new file another name")))
         }
     }
 }
 
-/// Given files that would overwrite each other.
+/// Given files that define the same object, or would overwrite each other.
 fn collisions(changes: &[Change]) -> Vec<Diagnostic> {
-    let mut first: BTreeMap<&str, &Change> = BTreeMap::new();
     let mut found = Vec::new();
+    let (mut objects, mut names) = (BTreeMap::new(), BTreeMap::new());
     for change in changes {
-        if let Some(first) = first.get(change.name.as_str()) {
-            let given = first.given.display();
-            let message =
-                format!("{} and {given}, which defines {}, both go to {}", change.object, first.object, change.name);
-            let source = Arc::new(Source::new(&change.given, ""));
-            found.push(Diagnostic::error("Name", message).at(&source, None).about(change.object.clone()));
+        let first = *objects.entry(&change.object).or_insert(change);
+        let namesake = *names.entry(&change.name).or_insert(change);
+        let message = if !std::ptr::eq(first, change) {
+            format!("{} is defined in {} too", change.object, first.given.display())
+        } else if !std::ptr::eq(namesake, change) {
+            format!("{} is the name of two of the files", change.name)
         } else {
-            first.insert(&change.name, change);
-        }
+            continue;
+        };
+        let source = Arc::new(Source::new(&change.given, ""));
+        found.push(Diagnostic::error("Name", message).at(&source, None).about(change.object.clone()));
     }
     found
 }

@@ -13,7 +13,7 @@ pub fn validate(dir: &Path) -> u8 {
 
 /// As [`validate`], writing to `out` and `err`. A reader that hangs up early does not change the verdict.
 pub fn validate_to(dir: &Path, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
-    let verdict = Verdict::of(&load(dir));
+    let verdict = Verdict::of(&LastGood::default(), &load(dir));
     _ = write!(err, "{}", verdict.problems);
     if verdict.errors > 0 {
         _ = writeln!(err, "{}", count(verdict.errors, "error"));
@@ -34,8 +34,9 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    pub(super) fn of(loaded: &Loaded) -> Self {
-        let resolved = resolve(&LastGood::default(), loaded);
+    /// On what `loaded` would bring, where `before` is in force.
+    pub(super) fn of(before: &LastGood, loaded: &Loaded) -> Self {
+        let resolved = resolve(before, loaded);
         // A pool that is refused makes its Vip invalid too, but it is the pool that must be mended.
         let own = |diagnostic: &&Diagnostic| !diagnostic.consequence;
         let shown: Vec<_> = resolved.diagnostics.iter().filter(own).collect();
@@ -53,9 +54,52 @@ pub(super) fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
-/// The state in `dir`, or all that is wrong with it, rendered.
-pub fn load_valid(dir: &Path) -> Result<crate::model::Desired, String> {
-    let resolved = resolve(&LastGood::default(), &load(dir));
-    let errors: Vec<_> = resolved.diagnostics.iter().filter(|it| it.is_error()).map(render).collect();
-    if errors.is_empty() { Ok(resolved.desired) } else { Err(errors.join("\n")) }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::desired::fixtures::{peer, pool, put};
+
+    fn verdict(files: &[(&str, &str)]) -> (u8, String, String) {
+        let dir = tempfile::tempdir().unwrap();
+        files.iter().for_each(|(name, text)| put(dir.path(), name, text));
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let code = validate_to(dir.path(), &mut out, &mut err);
+        (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+    }
+
+    #[test]
+    fn the_verdict_on_a_good_directory_is_one_line_on_stdout() {
+        let (one, two) = (peer("lb1", "\"192.0.2.1\""), peer("lb2", "\"192.0.2.2\""));
+        let web = pool("web", "192.0.2.102:80");
+        let (code, out, err) = verdict(&[("a.json", &one), ("b.json", &two), ("c.json", &web)]);
+        assert_eq!((code, out.as_str(), err.as_str()), (0, "2 peers, 0 vips, 1 pool: valid\n", ""));
+    }
+
+    #[test]
+    fn every_bad_file_is_told_of_on_stderr_and_nothing_on_stdout() {
+        let (code, out, err) = verdict(&[("a.json", "{"), ("b.json", "["), ("c.json", "")]);
+        assert_eq!((code, out.as_str()), (1, ""));
+        for name in ["a.json:1:1: error", "b.json:1:1: error", "c.json:1:1: error", "\n3 errors\n"] {
+            assert!(err.contains(name), "{err}");
+        }
+    }
+
+    #[test]
+    fn a_consequence_of_another_mistake_is_not_told() {
+        let vip = crate::desired::fixtures::vip("web", "198.51.100.10", "\"lb1\"", "web");
+        let (_, _, err) =
+            verdict(&[("a.json", &peer("lb1", "")), ("b.json", &vip), ("c.json", &pool("web", "192.0.2.1:80"))]);
+        assert!(err.ends_with("\n1 error\n") && err.contains("no address: at least one is needed"), "{err}");
+    }
+
+    #[test]
+    fn a_missing_directory_is_an_error() {
+        let mut err = Vec::new();
+        assert_eq!(validate_to(Path::new("/nonexistent/state"), &mut Vec::new(), &mut err), 1);
+        assert!(
+            String::from_utf8(err)
+                .unwrap()
+                .starts_with("error: the state directory \"/nonexistent/state\" cannot be read")
+        );
+    }
 }

@@ -1,10 +1,9 @@
 use super::{
     Diagnostic, Object, Pointer, Source,
     convert::{self, Findings},
-    json::{self, DecodeError, quote},
+    json::{self, DecodeError},
     object::refer,
-    schema::{Envelope, PeerDocument, PoolDocument, VipDocument},
-    suggest,
+    schema::{AnyKind, Envelope, PeerDocument, PoolDocument, VipDocument},
 };
 use crate::model::{Kind, Name, ObjectRef};
 use jsonc_parser::ast::Value;
@@ -31,11 +30,10 @@ pub fn decode(source: &Arc<Source>) -> Decoded {
             return Decoded { object: None, identity: None, diagnostics: vec![diagnostic] };
         }
     };
-    let kind = match kind(&root) {
-        Ok(kind) => kind,
-        Err(diagnostic) => {
-            let span = Pointer::root().key("kind").span(&root);
-            let diagnostics = vec![diagnostic.at(source, Some(span))];
+    let kind = match json::from_value::<AnyKind>(&root) {
+        Ok(AnyKind { kind }) => kind.into(),
+        Err(error) => {
+            let diagnostics = vec![misshapen(source, error, None)];
             return Decoded { object: None, identity: None, diagnostics };
         }
     };
@@ -75,26 +73,6 @@ fn object(kind: Kind, root: &Value<'_>, findings: &mut Findings<'_>) -> Result<O
 fn name<K, S>(document: &Envelope<K, S>, findings: &mut Findings<'_>) -> Option<Name> {
     let at = Pointer::root().key("metadata").key("name");
     findings.name(&at, &document.metadata.name)
-}
-
-/// Which kind of object the document says it is: it decides which shape the rest should have.
-fn kind(root: &Value<'_>) -> Result<Kind, Diagnostic> {
-    let known = Kind::ALL.map(Kind::as_str);
-    let Value::Object(object) = root else {
-        let error = Diagnostic::error("WrongType", "a state file holds one object");
-        return Err(error.help("it begins with { \"apiVersion\": \"lbagent/v1\", \"kind\": …"));
-    };
-    let Some(property) = object.get("kind") else {
-        let error = Diagnostic::error("MissingField", "missing field \"kind\"");
-        return Err(error.help(format!("write {}", suggest::list(&known))));
-    };
-    let Value::StringLit(text) = &property.value else {
-        return Err(Diagnostic::error("WrongType", "expected a text at /kind"));
-    };
-    Kind::ALL.into_iter().find(|kind| kind.as_str() == text.value).ok_or_else(|| {
-        let error = Diagnostic::error("UnknownValue", format!("unknown kind {} at /kind", quote(&text.value)));
-        Diagnostic { help: suggest::help(&text.value, &known), ..error }
-    })
 }
 
 /// What the document calls itself, read without regard to the rest of it.

@@ -51,8 +51,23 @@ pub struct Resolved {
     pub last_good: LastGood,
 }
 
-/// Decides what is in force.
+/// Decides what is in force. The same again, with the result for `previous`, comes to the same.
 pub fn resolve(previous: &LastGood, loaded: &Loaded) -> Resolved {
+    let (mut resolved, mut again) = resolve_once(previous, loaded);
+    for _ in 0..MOST_ROUNDS {
+        if !again {
+            break;
+        }
+        (resolved, again) = resolve_once(&resolved.last_good, loaded);
+    }
+    resolved
+}
+
+/// How often resolution starts again because something went that others had given way to.
+const MOST_ROUNDS: usize = 16;
+
+/// Also whether something went that others may have given way to.
+fn resolve_once(previous: &LastGood, loaded: &Loaded) -> (Resolved, bool) {
     let mut resolver = Resolver::new(previous, loaded);
     if loaded.unusable.is_none() {
         resolver.choose();
@@ -60,10 +75,10 @@ pub fn resolve(previous: &LastGood, loaded: &Loaded) -> Resolved {
         resolver.chosen = previous.objects.iter().map(|(name, kept)| (name.clone(), kept.object.clone())).collect();
     }
     resolver.settle();
-    resolver.let_go();
+    let again = resolver.let_go() && !resolver.gave_way.is_empty();
     let diagnostics = resolver.report();
     let last_good = resolver.last_good();
-    Resolved { desired: desired(&resolver.chosen), diagnostics, last_good }
+    (Resolved { desired: desired(&resolver.chosen), diagnostics, last_good }, again)
 }
 
 /// The work in progress.
@@ -241,13 +256,15 @@ impl<'a> Resolver<'a> {
         self.loaded.files[*only].decoded.object.as_ref()
     }
 
-    /// Orphans that nobody names go, unless a broken file might be one of them.
-    fn let_go(&mut self) {
+    /// Orphans that nobody names go, unless a broken file might be one of them. Whether any went.
+    fn let_go(&mut self) -> bool {
         if self.mystery.is_some() {
-            return;
+            return false;
         }
+        let before = self.chosen.len();
         let named: BTreeSet<_> = self.chosen.values().flat_map(Object::names).collect();
         self.chosen.retain(|name, _| !self.orphans.contains(name) || named.contains(name));
+        self.chosen.len() < before
     }
 
     /// What is in force, with the file that each object belongs to now.

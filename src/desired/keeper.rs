@@ -123,3 +123,116 @@ fn files(loaded: &Loaded) -> Vec<StateFile> {
     });
     files.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::desired::fixtures::{peer, put};
+    use std::{fs, path::Path};
+
+    struct Place(tempfile::TempDir);
+
+    impl Place {
+        fn new() -> Self {
+            let place = Self(tempfile::tempdir().unwrap());
+            fs::create_dir(place.state()).unwrap();
+            place
+        }
+
+        fn state(&self) -> PathBuf {
+            self.0.path().join("state")
+        }
+
+        fn store(&self) -> PathBuf {
+            self.0.path().join("last-good")
+        }
+
+        fn open(&self) -> Keeper {
+            Keeper::open(self.state(), &self.store())
+        }
+    }
+
+    fn put_peer(dir: &Path, last: u8) {
+        put(dir, "lb1.json", &peer("lb1", &format!("\"192.0.2.{last}\"")));
+    }
+
+    fn address(keeper: &Keeper) -> Option<String> {
+        Some(keeper.snapshot().desired.peers.get("lb1")?.addresses[0].ip().to_string())
+    }
+
+    #[test]
+    fn the_generation_grows_only_with_what_is_desired() {
+        let place = Place::new();
+        put_peer(&place.state(), 1);
+        let mut keeper = place.open();
+        assert_eq!(keeper.snapshot().generation, 1);
+        keeper.reload();
+        put(&place.state(), "lb1.json", &format!("\n{}", peer("lb1", "\"192.0.2.1:694\"")));
+        keeper.reload();
+        assert_eq!(keeper.snapshot().generation, 1);
+        put(&place.state(), "lb2.json", "{");
+        keeper.reload();
+        let snapshot = keeper.snapshot();
+        assert_eq!((snapshot.generation, snapshot.problems.len(), snapshot.files.len()), (1, 1, 2));
+        assert_eq!(snapshot.problems[0].position.as_ref().unwrap().file, place.state().join("lb2.json"));
+        put_peer(&place.state(), 2);
+        keeper.reload();
+        assert_eq!(keeper.snapshot().generation, 2);
+    }
+
+    #[test]
+    fn a_restart_beside_a_bad_file_or_a_missing_directory_loses_nothing() {
+        let place = Place::new();
+        put_peer(&place.state(), 1);
+        place.open().save();
+        fs::write(place.state().join("lb1.json"), "{").unwrap();
+        let mut keeper = place.open();
+        assert_eq!(address(&keeper).as_deref(), Some("192.0.2.1"));
+        keeper.save();
+        fs::remove_dir_all(place.state()).unwrap();
+        let mut keeper = place.open();
+        assert_eq!(address(&keeper).as_deref(), Some("192.0.2.1"));
+        assert_eq!(keeper.snapshot().problems[0].reason, "StateDirectory");
+        keeper.save();
+        fs::create_dir(place.state()).unwrap();
+        let keeper = place.open();
+        assert_eq!(address(&keeper).as_deref(), Some("192.0.2.1"));
+        assert_eq!(keeper.snapshot().problems[0].reason, "EmptyStateDirectory");
+    }
+
+    #[test]
+    fn a_first_start_without_a_directory_desires_nothing() {
+        let place = Place::new();
+        let keeper = place.open();
+        assert_eq!((keeper.snapshot().generation, keeper.snapshot().problems.len()), (1, 1));
+        assert_eq!(*keeper.snapshot().desired, Desired::default());
+    }
+
+    #[test]
+    fn a_look_without_a_change_is_free_and_one_with_a_change_is_not_missed() {
+        let place = Place::new();
+        put_peer(&place.state(), 1);
+        let mut keeper = place.open();
+        let before = keeper.snapshot();
+        keeper.reload_if_changed();
+        assert!(Arc::ptr_eq(&keeper.snapshot(), &before));
+        put_peer(&place.state(), 2);
+        keeper.reload_if_changed();
+        assert_eq!(address(&keeper).as_deref(), Some("192.0.2.2"));
+    }
+
+    #[test]
+    fn a_store_that_cannot_be_written_is_a_problem_until_it_can() {
+        let place = Place::new();
+        put_peer(&place.state(), 1);
+        fs::write(place.store(), "in the way").unwrap();
+        let mut keeper = place.open();
+        keeper.save();
+        assert_eq!(keeper.snapshot().problems[0].reason, "LastGoodState");
+        assert_eq!(address(&keeper).as_deref(), Some("192.0.2.1"));
+        fs::remove_file(place.store()).unwrap();
+        keeper.save();
+        assert!(keeper.snapshot().problems.is_empty());
+        assert!(place.store().join("Peer.lb1.json").exists());
+    }
+}

@@ -86,7 +86,7 @@ pub fn is_state_file(name: &OsStr) -> bool {
 }
 
 /// Reads `path` if it is a regular file (or leads to one), UTF-8 and no larger than [`LARGEST_FILE`].
-pub fn read_file(path: &Path) -> Result<String, Diagnostic> {
+pub fn read_file(path: &Path) -> Result<String, Box<Diagnostic>> {
     // A device may act on being opened, so it is looked at first; and again once it is open, for it may have changed.
     let metadata = fs::metadata(path).map_err(|error| not_there(path, &error))?;
     check_file(&metadata)?;
@@ -171,11 +171,11 @@ fn load_file(dir: &Path, name: &OsStr) -> LoadedFile {
     }
     match read_file(&path) {
         Ok(text) => LoadedFile::new(shown, Source::new(path, text)),
-        Err(diagnostic) => LoadedFile::unreadable(shown, path, diagnostic),
+        Err(diagnostic) => LoadedFile::unreadable(shown, path, *diagnostic),
     }
 }
 
-fn check_file(metadata: &Metadata) -> Result<(), Diagnostic> {
+fn check_file(metadata: &Metadata) -> Result<(), Box<Diagnostic>> {
     use std::os::unix::fs::FileTypeExt;
     let file_type = metadata.file_type();
     let what = match () {
@@ -188,15 +188,15 @@ fn check_file(metadata: &Metadata) -> Result<(), Diagnostic> {
         () => "a device",
     };
     let diagnostic = Diagnostic::error("NotAFile", format!("this is {what}, not a file: it is not opened"));
-    Err(diagnostic.help("remove it, or give it a name that does not end in .json or .jsonc"))
+    Err(Box::new(diagnostic.help("remove it, or give it a name that does not end in .json or .jsonc")))
 }
 
-fn too_large(size: u64) -> Diagnostic {
+fn too_large(size: u64) -> Box<Diagnostic> {
     let (size, most) = (size.div_ceil(1024), LARGEST_FILE >> 10);
-    Diagnostic::error("TooLarge", format!("the file has {size} KiB: more than {most} KiB are not read"))
+    Box::new(Diagnostic::error("TooLarge", format!("the file has {size} KiB: more than {most} KiB are not read")))
 }
 
-fn read_text(file: &File) -> Result<String, Diagnostic> {
+fn read_text(file: &File) -> Result<String, Box<Diagnostic>> {
     let mut bytes = Vec::new();
     file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
     if bytes.len() as u64 > LARGEST_FILE {
@@ -205,22 +205,22 @@ fn read_text(file: &File) -> Result<String, Diagnostic> {
     String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
         let line = error.as_bytes()[..valid].iter().filter(|b| **b == b'\n').count() + 1;
-        Diagnostic::error("SyntaxError", format!("byte {valid}, in line {line}, is not UTF-8"))
+        Box::new(Diagnostic::error("SyntaxError", format!("byte {valid}, in line {line}, is not UTF-8")))
     })
 }
 
-fn not_there(path: &Path, error: &io::Error) -> Diagnostic {
+fn not_there(path: &Path, error: &io::Error) -> Box<Diagnostic> {
     match fs::read_link(path) {
         Ok(target) if error.kind() == io::ErrorKind::NotFound => {
             let target = quote(&target.to_string_lossy());
-            Diagnostic::error("Unreadable", format!("this is a symlink to {target}, which is not there"))
+            Box::new(Diagnostic::error("Unreadable", format!("this is a symlink to {target}, which is not there")))
         }
         _ => unreadable(error),
     }
 }
 
-fn unreadable(error: &io::Error) -> Diagnostic {
-    Diagnostic::error("Unreadable", format!("the file cannot be read: {error}"))
+fn unreadable(error: &io::Error) -> Box<Diagnostic> {
+    Box::new(Diagnostic::error("Unreadable", format!("the file cannot be read: {error}")))
 }
 
 #[cfg(test)]

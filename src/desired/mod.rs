@@ -1,4 +1,22 @@
-//! Desired state: from JSON files to [`crate::model::Desired`].
+//! Desired state: what people write down, turned into a [`crate::model::Desired`] that is valid and closed, whatever
+//! they wrote.
+//!
+//! ```text
+//! directory ─load→ Source ─json→ tree ─schema→ shape ─convert→ Object ─┐
+//!                                                   last good objects ─┼→ keep::resolve → Desired + Diagnostics
+//!                                                                      │        └→ store (last good objects)
+//!                             watch: when to do it again ──────────────┘
+//! ```
+//!
+//! A file is read once, with the place of every value ([`Source`], [`Pointer`]), so that whatever is wrong can be shown
+//! as a compiler would ([`render`]). Mistakes are collected, not thrown: all that are wrong with a file's meaning, and
+//! all files that are wrong. What cannot take effect leaves what was in force ([`resolve`] has the rules), across
+//! restarts ([`Store`]). Two files mean the same exactly when their canonical form is the same, and digests are made
+//! over that.
+//!
+//! No file here is ever written but those of the store. Only [`load`], [`Store`], [`Keeper`] and [`start`] do IO; the rest
+//! is pure. No input panics, blocks or exhausts memory: not a FIFO, not a file of a terabyte, not a thousand brackets.
+
 mod canonical;
 mod conflict;
 mod convert;
@@ -30,5 +48,7 @@ pub use source::{Source, Span};
 pub use store::{Store, StoreError};
 pub use watch::{StateOptions, start};
 
+#[cfg(test)]
+pub(crate) mod fixtures;
 #[cfg(test)]
 mod tests;

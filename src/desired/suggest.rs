@@ -12,7 +12,7 @@ pub(super) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>)
 }
 
 /// `did you mean "x"?`, or what there is to choose from.
-pub(super) fn help<'a>(typed: &str, known: &[&'a str]) -> Option<String> {
+pub(super) fn help(typed: &str, known: &[&str]) -> Option<String> {
     match nearest(typed, known.iter().copied()) {
         Some(word) => Some(format!("did you mean {word:?}?")),
         None => choices(known),

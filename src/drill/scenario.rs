@@ -106,14 +106,11 @@ pub fn doomed(desired: &Desired, topology: &Topology, served: &BTreeMap<&str, us
     most.map(|(_, ip)| ip).ok_or_else(|| "no backend that serves has another to stand in for it".into())
 }
 
-/// Whether a returned server must be seen serving again: not where a hash decides whom this client goes to.
+/// Whether a returned server must be seen serving again: not where only a hash decides who goes there.
 pub fn must_serve_again(desired: &Desired, ip: IpAddr) -> bool {
-    let spread = |pool: &&std::sync::Arc<Pool>| pool.balance != Balance::Source;
-    let primary = |pool: &std::sync::Arc<Pool>| {
+    desired.pools.values().filter(|pool| pool.balance != Balance::Source).any(|pool| {
         pool.backends.iter().any(|backend| backend.address.ip() == ip && !backend.backup && backend.weight > 0)
-    };
-    let mut involved = desired.pools.values().filter(|pool| has(pool, ip)).peekable();
-    involved.peek().is_some() && involved.all(|pool| spread(&pool) && primary(pool))
+    })
 }
 
 /// The pools that `vip` leads to.

@@ -1,5 +1,5 @@
 //! The shape of a state file: what serde reads and writes, and what the JSON Schemas are made from. Texts with a
-//! meaning of their own (addresses, durations, names) are still texts here; [`super::convert`] parses them.
+//! meaning of their own (addresses, durations, names) are still texts here; `convert` parses them.
 //!
 //! An optional field that is left out has its default; the defaults are those of the [`crate::model`] types. A field
 //! that a later version adds must be optional, and must not be written while it has its default: then old and new
@@ -14,13 +14,13 @@ pub use document::{document, file_name};
 pub(super) use peer::{HeartbeatSpec, PeerSpec};
 pub(super) use pool::{
     BackendSpec, BalanceSpec, CheckSpec, CookieSpec, ExpectSpec, HttpCheckSpec, PoolSpec, PoolTimeoutsSpec, StickySpec,
-    TcpCheckSpec,
 };
 pub(super) use vip::{
     ExactPathSpec, FailbackModeSpec, FailbackSpec, ListenerSpec, ListenerTimeoutsSpec, PathSpec, ProtocolSpec,
     RedirectSpec, RouteSpec, SchemeSpec, TrackSpec, VipSpec,
 };
 
+use crate::model::Kind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -78,6 +78,34 @@ pub(super) enum PoolKind {
 pub(super) enum PeerKind {
     /// A node.
     Peer,
+}
+
+/// The part of an envelope that says which shape the rest should have.
+#[derive(Debug, Deserialize)]
+pub(super) struct AnyKind {
+    /// The word.
+    pub(super) kind: KindWord,
+}
+
+/// Any of the words.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(super) enum KindWord {
+    /// [`VipDocument`]
+    Vip,
+    /// [`PoolDocument`]
+    Pool,
+    /// [`PeerDocument`]
+    Peer,
+}
+
+impl From<KindWord> for Kind {
+    fn from(word: KindWord) -> Self {
+        match word {
+            KindWord::Vip => Self::Vip,
+            KindWord::Pool => Self::Pool,
+            KindWord::Peer => Self::Peer,
+        }
+    }
 }
 
 /// What a `.json` file with a Vip in it holds.

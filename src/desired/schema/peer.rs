@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(in crate::desired) struct PeerSpec {
-    /// Where it sends and receives heartbeats (UDP), as "192.0.2.1:694" or "[2001:db8::1]:694"; the port is 694 if left
+    /// Where it sends and receives heartbeats (UDP), as `192.0.2.1:694` or `[2001:db8::1]:694`; the port is 694 if left
     /// out. The first address of one Peer and the first of another are the ends of one path, and so on: every Peer
     /// has as many, of the same families.
     #[schemars(length(min = 1))]

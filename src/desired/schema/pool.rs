@@ -141,7 +141,7 @@ pub(in crate::desired) struct BackendSpec {
     /// Unique within the pool.
     #[schemars(length(min = 1, max = 63))]
     pub(in crate::desired) name: String,
-    /// IP address and port, as "192.0.2.102:80" or "[2001:db8::102]:80".
+    /// IP address and port, as `192.0.2.102:80` or `[2001:db8::102]:80`.
     pub(in crate::desired) address: String,
     /// Its share of the work. 0: no new clients. Default 1.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -77,3 +77,77 @@ fn asks(desired: &Desired, vip: &Vip, listener: &Listener) -> Vec<Ask> {
 fn serves(desired: &Desired, pool: &Name) -> bool {
     desired.pools.get(pool).is_some_and(|pool| pool.backends.iter().any(|backend| backend.weight > 0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        drill::fixture::{listener, name, pair, pool, with_web},
+        model::{Redirect, Route},
+    };
+    use std::sync::Arc;
+
+    fn asked(desired: &Desired) -> Vec<(String, Ask)> {
+        let targets = targets(desired, &desired.vips["web"]).unwrap();
+        targets.into_iter().map(|target| (target.address.to_string(), target.ask)).collect()
+    }
+
+    fn http(host: &str, path: &str, redirects: bool) -> Ask {
+        Ask::Http { host: host.into(), path: path.into(), redirects }
+    }
+
+    fn route(host: Option<&str>, path: Option<PathMatch>, action: RouteAction) -> Route {
+        Route { host: host.map(str::to_owned), path, action }
+    }
+
+    #[test]
+    fn every_address_and_every_port_takes_its_turn() {
+        let mut state = pair();
+        state.pools.insert(name("smtp"), Arc::new(pool("smtp", &["192.0.2.102:25"])));
+        let state = with_web(state, |web| {
+            web.addresses.push(crate::model::VipAddress::host("2001:db8::10".parse().unwrap()));
+            web.listeners.push(listener(25, Protocol::Tcp, "smtp"));
+        });
+        let web = http("198.51.100.10", "/", false);
+        let expected = [
+            ("198.51.100.10:80".to_owned(), web.clone()),
+            ("[2001:db8::10]:80".to_owned(), web),
+            ("198.51.100.10:25".to_owned(), Ask::Line),
+            ("[2001:db8::10]:25".to_owned(), Ask::Line),
+        ];
+        assert_eq!(asked(&state), expected);
+    }
+
+    #[test]
+    fn every_route_is_asked_with_its_own_host_and_path() {
+        let state = with_web(pair(), |web| {
+            let to_pool = || RouteAction::Pool(name("web"));
+            let redirect = Redirect { scheme: None, host: Some("www.example.com".into()), status: 302 };
+            web.listeners[0].routes = vec![
+                route(Some("www.example.com"), Some(PathMatch::Prefix("/api/".into())), to_pool()),
+                route(None, Some(PathMatch::Exact("/one".into())), to_pool()),
+                route(Some("example.com"), None, RouteAction::Redirect(redirect)),
+            ];
+        });
+        let asks: Vec<Ask> = asked(&state).into_iter().map(|(_, ask)| ask).collect();
+        let expected = [
+            http("198.51.100.10", "/", true),
+            http("www.example.com", "/api/", true),
+            http("198.51.100.10", "/one", true),
+            http("example.com", "/", true),
+        ];
+        assert_eq!(asks, expected);
+    }
+
+    #[test]
+    fn what_no_client_can_be_answered_is_not_asked() {
+        let local = with_web(pair(), |web| web.interface = Some("lo".into()));
+        assert!(targets(&local, &local.vips["web"]).unwrap_err().contains("lo"));
+        let mut idle = pair();
+        let web = Arc::make_mut(idle.pools.get_mut("web").unwrap());
+        web.backends.iter_mut().for_each(|backend| backend.weight = 0);
+        assert!(targets(&idle, &idle.vips["web"]).is_err());
+        let silent = with_web(pair(), |web| web.listeners.clear());
+        assert!(targets(&silent, &silent.vips["web"]).is_err());
+    }
+}

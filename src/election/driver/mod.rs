@@ -11,10 +11,10 @@ mod sockets;
 mod tests;
 
 use super::{
-    machine::{Machine, Transmit},
+    machine::{HeldReport, Machine, Transmit},
     wire::{self, MAX_DATAGRAM},
 };
-use crate::model::{Candidate, ElectionView, Held, Link, Mac, Name, Peer, Problem};
+use crate::model::{Candidate, ElectionView, Link, Mac, Name, Peer, Problem};
 use futures::FutureExt;
 use keyfile::KeyFile;
 use sockets::Sockets;
@@ -62,8 +62,9 @@ pub trait ProbeIo {
 pub struct Channels {
     /// The driver ends when the sender is gone.
     pub input: watch::Receiver<ElectionInput>,
-    /// Must hold what is really there from the start: a new agent goes by it.
-    pub held: watch::Receiver<Held>,
+    /// Sent after every pass of the reconcile loop. Must hold what is really there from the start (with a default
+    /// `acted_on`): a new agent goes by it.
+    pub held: watch::Receiver<HeldReport>,
     /// Published on every change, and once a second for its counters.
     pub view: watch::Sender<Arc<ElectionView>>,
     /// What is wrong now; all of it, each time.
@@ -219,11 +220,11 @@ impl<P: ProbeIo> Driver<P> {
 
     fn probe(&mut self, link: u32, ip: IpAddr) {
         let input = self.channels.input.borrow();
-        let Some(link) = input.links.get(&link) else { return };
+        let Some(link) = input.links.get(&link) else { return self.machine.handle_probe_failed(ip) };
         if let Err(error) = self.probes.send(link, ip) {
-            let message =
-                format!("cannot probe {ip} on {}: {error}; its silence is taken for a free address", link.name);
+            let message = format!("cannot probe {ip} on {}: {error}; claims wait for up to one second", link.name);
             self.probe_error = Some(Problem::warning("ProbeFailed", message));
+            self.machine.handle_probe_failed(ip);
         }
     }
 

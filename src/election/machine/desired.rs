@@ -54,12 +54,24 @@ impl Machine {
     fn take_candidates(&mut self, now: Instant, me: &Name, candidates: Vec<Candidate>) {
         let mut old = std::mem::take(&mut self.vips);
         let before = Before::of(&old);
+        self.drop_vips(&old, &candidates);
         for candidate in candidates.into_iter().filter(|candidate| candidate.nodes.contains(me)) {
             let known = old.remove(&candidate.vip);
             let name = candidate.vip.clone();
             let vip = self.succeed(now, me, candidate, known, &before);
             self.vips.insert(name, vip);
         }
+    }
+
+    /// Remembers what the reconcile loop may still have to remove of Vips that are gone.
+    fn drop_vips(&mut self, old: &BTreeMap<Name, VipState>, candidates: &[Candidate]) {
+        let gone =
+            old.values().filter(|vip| vip.may_hold && !candidates.iter().any(|new| new.vip == vip.candidate.vip));
+        self.dropped.extend(gone.map(|vip| Dropped {
+            vip: vip.candidate.vip.clone(),
+            since: vip.since,
+            addresses: vip.candidate.addresses.clone(),
+        }));
     }
 
     /// The state of a Vip after its candidate has come or changed.
@@ -75,6 +87,7 @@ impl Machine {
         let active = before.active(&candidate.addresses);
         let Some(mut vip) = known else {
             let mut vip = VipState::new(now, candidate, epoch);
+            vip.may_hold = before.may_hold(&vip.candidate.addresses);
             if active.all {
                 vip.adopt(now, "took the addresses over from another Vip of this node");
             }
@@ -86,6 +99,7 @@ impl Machine {
         let grown = candidate.addresses.iter().any(|ip| !vip.candidate.addresses.contains(ip));
         vip.candidate = candidate;
         (vip.epoch, vip.seen_epoch) = (vip.epoch.max(epoch), vip.seen_epoch.max(epoch));
+        vip.may_hold |= before.may_hold(&vip.candidate.addresses);
         // Addresses that this Vip did not have may be somebody else's: then it starts anew, and the start rule decides.
         let free = active.all || (vip.role == Role::Active && active.any && !self.occupied(now, me, &vip));
         if !grown || (vip.role == Role::Active && free) || (vip.role != Role::Active && !active.any) {
@@ -93,6 +107,7 @@ impl Machine {
         }
         let mut fresh = VipState::new(now, vip.candidate, vip.epoch);
         (fresh.announcement, fresh.became_active) = (vip.announcement, vip.became_active);
+        fresh.may_hold = vip.may_hold;
         if active.all {
             fresh.adopt(now, "took the addresses over from another Vip of this node");
         }
@@ -121,13 +136,29 @@ impl VipState {
         self.role = Role::Active;
         self.since = now;
         self.started = true;
+        self.may_hold = true;
         self.became_active += 1;
         self.why = format!("{why} (epoch {})", self.epoch);
     }
 }
 
-/// Epoch and ownership of every address before the change.
-struct Before(BTreeMap<IpAddr, (u64, bool)>);
+/// A Vip that is gone, but whose addresses the reconcile loop may not have removed yet.
+#[derive(Debug)]
+pub(super) struct Dropped {
+    pub(super) vip: Name,
+    /// Of its last role: tells it from a later Vip of the same name.
+    pub(super) since: Instant,
+    pub(super) addresses: Vec<IpAddr>,
+}
+
+/// What was known of every address before the change.
+struct Before(BTreeMap<IpAddr, Was>);
+
+struct Was {
+    epoch: u64,
+    active: bool,
+    may_hold: bool,
+}
 
 struct WasActive {
     any: bool,
@@ -137,18 +168,23 @@ struct WasActive {
 impl Before {
     fn of(vips: &BTreeMap<Name, VipState>) -> Self {
         let each = vips.values().flat_map(|vip| {
-            let (epoch, active) = (vip.epoch.max(vip.seen_epoch), vip.role == Role::Active);
-            vip.candidate.addresses.iter().map(move |ip| (*ip, (if active { vip.epoch } else { epoch }, active)))
+            let active = vip.role == Role::Active;
+            let epoch = if active { vip.epoch } else { vip.epoch.max(vip.seen_epoch) };
+            vip.candidate.addresses.iter().map(move |ip| (*ip, Was { epoch, active, may_hold: vip.may_hold }))
         });
         Self(each.collect())
     }
 
     fn epoch(&self, addresses: &[IpAddr]) -> u64 {
-        addresses.iter().filter_map(|ip| self.0.get(ip)).map(|(epoch, _)| *epoch).max().unwrap_or(0)
+        addresses.iter().filter_map(|ip| self.0.get(ip)).map(|was| was.epoch).max().unwrap_or(0)
+    }
+
+    fn may_hold(&self, addresses: &[IpAddr]) -> bool {
+        addresses.iter().filter_map(|ip| self.0.get(ip)).any(|was| was.may_hold)
     }
 
     fn active(&self, addresses: &[IpAddr]) -> WasActive {
-        let mut each = addresses.iter().map(|ip| self.0.get(ip).is_some_and(|(_, active)| *active));
+        let mut each = addresses.iter().map(|ip| self.0.get(ip).is_some_and(|was| was.active));
         WasActive { any: each.clone().any(|active| active), all: each.all(|active| active) }
     }
 }

@@ -67,7 +67,9 @@ impl Machine {
     /// All that this node says of addresses: its Vips', and those it still has although no Vip names them any more.
     fn claims(&self) -> Vec<Claim> {
         let mut claims: Vec<Claim> = self.vips.values().flat_map(|vip| vip.claims(&self.held)).collect();
-        let orphans = self.held.iter().filter(|ip| !claims.iter().any(|claim| claim.ip == **ip));
+        let dropped = self.dropped.iter().flat_map(|dropped| &dropped.addresses);
+        let left: std::collections::BTreeSet<&IpAddr> = self.held.iter().chain(dropped).collect();
+        let orphans = left.into_iter().filter(|ip| !claims.iter().any(|claim| claim.ip == **ip));
         let orphans: Vec<Claim> = orphans.map(|ip| orphan(*ip)).collect();
         claims.extend(orphans);
         claims

@@ -19,26 +19,32 @@ mod desired;
 mod facts;
 mod handover;
 mod heartbeat;
+mod input;
+mod look;
 mod outbox;
 mod own;
 mod peer;
 mod probe;
 mod rules;
 mod stand_by;
+#[cfg(test)]
+mod tests;
 mod vip;
 
 #[cfg(test)]
 pub(super) use rules::Rule;
-pub use rules::Rules;
+pub(super) use rules::Rules;
 
-use super::{session::Verdict, wire::Packet};
+use super::wire::Packet;
 use crate::model::{ElectionView, Heartbeat, Held, Mac, Name, Role};
+use desired::Dropped;
 use facts::Context;
 use outbox::Outbox;
-use peer::{Change, PeerState, dead_time};
+use peer::PeerState;
 use std::{
     collections::{BTreeMap, VecDeque},
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use vip::VipState;
@@ -52,6 +58,7 @@ pub struct Machine {
     heartbeat: Heartbeat,
     macs: Vec<Mac>,
     held: Held,
+    dropped: Vec<Dropped>,
     peers: BTreeMap<Name, PeerState>,
     vips: BTreeMap<Name, VipState>,
     /// Wall clock in ms, and when it was read.
@@ -69,6 +76,19 @@ pub struct Machine {
     said: Vec<super::wire::Claim>,
     /// Peers that should hear from this node at once, by path.
     greet: Vec<(Name, usize)>,
+}
+
+/// What a pass of the reconcile loop has to tell.
+///
+/// A node that has just decided to give addresses up must not say that it does not have them while a pass is under way
+/// that adds them. So a report names the view that the pass went by: until a pass has gone by the present role, the
+/// addresses count as held.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HeldReport {
+    /// Which Vip addresses were on this node's devices at the end of the pass.
+    pub held: Held,
+    /// The view that the pass went by. Passes must not overlap.
+    pub acted_on: Arc<ElectionView>,
 }
 
 /// Something to send.
@@ -103,6 +123,7 @@ impl Machine {
             heartbeat: Heartbeat::default(),
             macs: Vec::new(),
             held: Held::new(),
+            dropped: Vec::new(),
             peers: BTreeMap::new(),
             vips: BTreeMap::new(),
             wall: (wall_ms, now),
@@ -131,50 +152,15 @@ impl Machine {
         self.voice = voice;
     }
 
-    /// Which Vip addresses are on this node's devices now.
-    pub fn handle_held(&mut self, held: Held) {
-        self.pending |= held != self.held;
-        self.held = held;
-    }
-
-    /// An authentic heartbeat that came in on `path`. The error is the word under which a refused one is counted.
-    pub fn handle_heartbeat(&mut self, now: Instant, path: usize, packet: Packet) -> Result<(), &'static str> {
-        let sender = packet.sender.clone();
-        let result = self.receive(now, path, packet);
-        if let Err(reason) = result {
-            self.count_refusal(now, &sender, path, reason);
+    /// A pass of the reconcile loop has ended.
+    pub fn handle_held(&mut self, report: HeldReport) {
+        self.pending = true;
+        self.held = report.held;
+        for (name, vip) in &mut self.vips {
+            vip.acted_on(report.acted_on.vips.get(name));
         }
-        result
-    }
-
-    /// A datagram that came in on `path` and could not be verified or read.
-    pub fn handle_rejected(&mut self, now: Instant, path: usize, source: SocketAddr, reason: &'static str) {
-        let from = |peer: &&Name| self.peers[*peer].ends.get(path).is_some_and(|ends| ends.1.ip() == source.ip());
-        match self.peers.keys().find(from).cloned() {
-            Some(peer) => self.count_refusal(now, &peer, path, reason),
-            None => self.out.refusal(now, &source.ip().to_string(), reason),
-        }
-    }
-
-    /// Somebody answers for `ip`.
-    pub fn handle_probe_answer(&mut self, now: Instant, ip: IpAddr, mac: Mac) {
-        if self.macs.contains(&mac) {
-            return;
-        }
-        let peer = self.peers.iter().find(|(_, peer)| peer.macs.contains(&mac)).map(|(name, _)| name.clone());
-        for vip in self.vips.values_mut().filter(|vip| vip.candidate.addresses.contains(&ip)) {
-            let Some(probing) = &mut vip.probing else { continue };
-            self.pending = true;
-            if let Some(name) = &peer {
-                probing.peer_answered(name.clone(), ip);
-                continue;
-            }
-            probing.stranger_answered(now);
-            vip.claiming = false;
-            if vip.foreign.replace((ip, mac)) != Some((ip, mac)) {
-                self.out.event(now, &*vip.candidate.vip, format!("{mac}, which belongs to no peer, answers for {ip}"));
-            }
-        }
+        let told = &report.acted_on.vips;
+        self.dropped.retain(|dropped| told.get(&dropped.vip).is_some_and(|vip| vip.since == dropped.since));
     }
 
     /// Decides. To be called whenever [`Self::poll_timeout`] is due, after all inputs at hand have been handed in.
@@ -234,88 +220,6 @@ impl Machine {
     /// Where `peer` listens on the path of this index.
     pub fn remote(&self, peer: &str, path: usize) -> Option<SocketAddr> {
         self.peers.get(peer)?.ends.get(path).map(|(_, remote)| *remote)
-    }
-
-    fn receive(&mut self, now: Instant, path: usize, packet: Packet) -> Result<(), &'static str> {
-        match &self.me {
-            Some(me) if packet.sender == *me => return Err("reflected"),
-            Some(me) if packet.destination == *me => {}
-            _ => return Err("wrong_destination"),
-        }
-        if usize::from(packet.path) != path {
-            return Err("wrong_path");
-        }
-        let sender = packet.sender.clone();
-        let peer = self.peers.get_mut(&sender).ok_or("unknown_peer")?;
-        let (verdict, news) = peer.receive(now, packet);
-        if news {
-            self.out.changed();
-        }
-        match verdict {
-            Verdict::Live { adopted } => {
-                self.pending = true;
-                if adopted {
-                    self.greet.push((sender, path));
-                }
-                Ok(())
-            }
-            Verdict::Reply(echo) => {
-                self.reply(now, &sender, path, echo);
-                Err("stale_session")
-            }
-            Verdict::Refused(reason) => Err(reason),
-        }
-    }
-
-    fn count_refusal(&mut self, now: Instant, peer: &Name, path: usize, reason: &'static str) {
-        if let Some(state) = self.peers.get_mut(peer) {
-            state.reject(path, reason);
-        }
-        // These come with every restart and with packets that overtake each other: counted, but no event.
-        if !matches!(reason, "stale_session" | "replayed") {
-            self.out.refusal(now, peer, reason);
-        }
-    }
-
-    /// An agent that was stopped for a while (a busy host, SIGSTOP) has not listened: what it did not hear in that
-    /// time proves nothing.
-    fn forgive_sleep(&mut self, now: Instant) {
-        let slept = now.saturating_duration_since(self.stepped_at.max(self.born));
-        if slept > self.heartbeat.interval * 2 && self.rules.hold(rules::Rule::ForgiveSleep) {
-            let silent_since = self.stepped_at;
-            for peer in self.peers.values_mut() {
-                if peer.last_heard.is_some_and(|at| at <= silent_since) {
-                    peer.forgive(slept);
-                }
-            }
-        }
-    }
-
-    /// Whether a peer is heard that was not.
-    fn refresh_peers(&mut self, now: Instant) -> bool {
-        let my_dead = dead_time(self.heartbeat);
-        let mut newly_heard = false;
-        for (name, peer) in &mut self.peers {
-            let mutual = peer.mutual();
-            match peer.refresh(now, my_dead) {
-                Some(Change::Heard) => {
-                    newly_heard = true;
-                    self.out.event(now, &**name, "heard");
-                }
-                Some(Change::Lost) => {
-                    let silence = crate::model::format_duration(peer.dead_time());
-                    self.out.event(now, &**name, format!("silent for {silence} on all paths"));
-                }
-                None => {}
-            }
-            if mutual != peer.mutual() {
-                self.out.changed();
-            }
-            if let Some(dead_at) = peer.dead_at() {
-                self.out.wake_at(dead_at);
-            }
-        }
-        newly_heard
     }
 
     fn step_vips(&mut self, now: Instant, newly_heard: bool) {

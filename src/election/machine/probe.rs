@@ -1,6 +1,6 @@
 //! Asking the wire: a run of probes of all addresses of one Vip.
 
-use super::rules::{ANSWER_PATIENCE, FOREIGN_EVERY, PROBE_EVERY, SILENT_PROBES};
+use super::rules::{FOREIGN_EVERY, PROBE_EVERY, SILENT_PROBES};
 use crate::model::Name;
 use std::{net::IpAddr, time::Instant};
 
@@ -14,8 +14,17 @@ pub(super) struct Probing {
     silent: u32,
     /// Probes that no stranger has answered since one did.
     without_stranger: u32,
-    /// The last answer of a peer's device.
-    pub(super) peer: Option<(Name, IpAddr)>,
+    /// Why silence proves nothing.
+    pub(super) doubt: Option<Doubt>,
+}
+
+/// Something that delays a claim, but not for ever.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// A device of this peer has answered for this address.
+    Peer(Name, IpAddr),
+    /// A probe for this address could not be sent.
+    Unsent(IpAddr),
 }
 
 /// What the wire says.
@@ -29,7 +38,7 @@ pub(super) enum Verdict {
 
 impl Probing {
     pub(super) fn new(now: Instant) -> Self {
-        Self { next_at: now, sent: false, answered: false, silent: 0, without_stranger: 0, peer: None }
+        Self { next_at: now, sent: false, answered: false, silent: 0, without_stranger: 0, doubt: None }
     }
 
     /// Whether probes are to be sent now.
@@ -51,11 +60,11 @@ impl Probing {
         self.next_at
     }
 
-    /// A peer's device has answered.
-    pub(super) fn peer_answered(&mut self, name: Name, ip: IpAddr) {
+    /// Silence would prove nothing now.
+    pub(super) fn doubted(&mut self, doubt: Doubt) {
         self.answered = true;
         self.silent = 0;
-        self.peer = Some((name, ip));
+        self.doubt = Some(doubt);
     }
 
     /// A host that is no peer has answered: it is asked again after a while.
@@ -74,10 +83,5 @@ impl Probing {
 
     pub(super) fn verdict(&self) -> Verdict {
         if self.silent >= SILENT_PROBES { Verdict::Silent } else { Verdict::Wait }
-    }
-
-    /// Until when a peer's device that answers may delay a claim to what is vacant since `vacant`.
-    pub(super) fn patience(&self, vacant: Instant) -> Option<Instant> {
-        self.peer.as_ref().map(|_| vacant + ANSWER_PATIENCE)
     }
 }

@@ -68,7 +68,7 @@ pub(in crate::election) enum Rule {
 
 /// Which rules hold: all of them, outside tests.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Rules {
+pub(in crate::election) struct Rules {
     #[cfg(test)]
     off: Option<Rule>,
 }

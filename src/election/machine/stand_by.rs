@@ -9,8 +9,8 @@ use super::{
     facts::{Context, Rival, contenders, owner},
     outbox::Outbox,
     peer::dead_time,
-    probe::{Probing, Verdict},
-    rules::{DEFER, DEFER_STEP, DETER_FOR, PROBE_TIME, Rule, START_LIMIT, START_SLACK},
+    probe::{Doubt, Probing, Verdict},
+    rules::{ANSWER_PATIENCE, DEFER, DEFER_STEP, DETER_FOR, PROBE_TIME, Rule, START_LIMIT, START_SLACK},
     vip::VipState,
 };
 use crate::model::{FailbackMode, Role, format_duration};
@@ -39,6 +39,7 @@ impl VipState {
             Some(owner) => self.follow(ctx, owner, rivals, out),
             None => self.asks = false,
         }
+        self.explain_holder(ctx, rivals, out);
         match self.turn(ctx, rivals, out) {
             Some(turn) => self.approach(ctx, &turn, rivals, out),
             None => self.rest(),
@@ -149,18 +150,25 @@ impl VipState {
             self.foreign = None;
             return true;
         }
-        if let Some((ip, mac)) = self.foreign.filter(|_| ctx.rules.hold(Rule::ForeignRespected)) {
+        if let Some((ip, mac)) = self.foreign {
             self.explain(format!("nobody is Active, but {ip} is answered by {mac}, which belongs to no peer"), out);
-            return false;
+            return !ctx.rules.hold(Rule::ForeignRespected);
         }
-        let Some(until) = probing.patience(vacant) else { return false };
-        let patient = ctx.now < until || !ctx.rules.hold(Rule::AnswerPatience);
-        if let (true, Some((name, ip))) = (patient, &probing.peer) {
-            let why = format!("nobody is Active, but a device of {name} still answers for {ip}; waiting at most 1s");
-            out.wake_at(until);
-            self.explain(why, out);
+        let (since, what) = match &probing.doubt {
+            None => return false,
+            Some(Doubt::Peer(name, ip)) => {
+                let lost = ctx.peers.get(name).filter(|peer| !peer.heard).map(|peer| peer.since);
+                (lost.unwrap_or(vacant), format!("a device of {name} still answers for {ip}"))
+            }
+            Some(Doubt::Unsent(ip)) => (vacant, format!("{ip} cannot be probed")),
+        };
+        let until = since + ANSWER_PATIENCE;
+        if ctx.now >= until && ctx.rules.hold(Rule::AnswerPatience) {
+            return true;
         }
-        !patient
+        out.wake_at(until);
+        self.explain(format!("nobody is Active, but {what}; waiting at most 1s"), out);
+        false
     }
 
     /// Somebody who comes before this node is about to claim.
@@ -211,7 +219,9 @@ impl VipState {
         }
         let longest = ctx.peers.values().map(|peer| dead_time(peer.heartbeat)).max().unwrap_or_default();
         let limit = self.created + longest + START_SLACK + START_LIMIT;
-        let usable = self.eligible() || !rivals.iter().any(|rival| rival.eligible);
+        let other = rivals.iter().any(|rival| rival.eligible);
+        // What a stranger answers for is not claimed: then this node is not in the way of one that knows better.
+        let usable = !other || (self.eligible() && self.foreign.is_none());
         if self.holds(ctx) && usable && ctx.now < limit {
             out.wake_at(limit);
             return self.explain("has the addresses and makes sure that nobody else does".into(), out);
@@ -269,6 +279,13 @@ impl VipState {
             () => format!("; failback after {} of quiet", format_duration(self.candidate.failback.after)),
         };
         base + &tail
+    }
+
+    fn explain_holder(&mut self, ctx: &Context, rivals: &[Rival], out: &mut Outbox) {
+        let holder = self.blockers(ctx, rivals).next().filter(|_| owner(rivals).is_none());
+        if let Some(holder) = holder.filter(|_| self.role == Role::Backup && self.release.is_none()) {
+            self.explain(format!("nobody is Active, but {} has the addresses", holder.name), out);
+        }
     }
 
     fn explain_unusable(&mut self, rivals: &[Rival], out: &mut Outbox) {

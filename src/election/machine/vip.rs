@@ -25,7 +25,7 @@ use super::{
     handover::{Refusal, Release},
     outbox::Outbox,
     probe::Probing,
-    rules::{CANNOT_HOLD_FOR, HOLD_PATIENCE, Rule},
+    rules::Rule,
 };
 use crate::{
     election::wire::Claim,
@@ -52,6 +52,9 @@ pub(super) struct VipState {
     pub(super) became_active: u64,
     pub(super) owner: Option<Name>,
     pub(super) foreign: Option<(IpAddr, Mac)>,
+    /// The reconcile loop may have been told to add the addresses and has not reported since that it was told to remove
+    /// them: what it last saw on the devices proves nothing.
+    pub(super) may_hold: bool,
     /// When Initialize began.
     pub(super) created: Instant,
     /// The others have been heard or are silent for good.
@@ -66,12 +69,12 @@ pub(super) struct VipState {
     /// Since when nothing speaks against this node.
     pub(super) eligible_since: Option<Instant>,
     /// Since when it is Active without having the addresses.
-    unheld_since: Option<Instant>,
+    pub(super) unheld_since: Option<Instant>,
     /// It could not get the addresses onto its device: not eligible until then.
     pub(super) cannot_hold_until: Option<Instant>,
-    conflict_since: Option<Instant>,
-    dual_owner: Duration,
-    others_occupy: bool,
+    pub(super) conflict_since: Option<Instant>,
+    pub(super) dual_owner: Duration,
+    pub(super) others_occupy: bool,
 }
 
 impl VipState {
@@ -88,6 +91,7 @@ impl VipState {
             became_active: 0,
             owner: None,
             foreign: None,
+            may_hold: false,
             created: now,
             started: false,
             vacant_since: None,
@@ -123,9 +127,16 @@ impl VipState {
         self.candidate.nodes.iter().position(|other| other == node)
     }
 
-    /// Any of the addresses is on a device of this node.
+    /// Any of the addresses is on a device of this node, or may be.
     pub(super) fn holds(&self, ctx: &Context) -> bool {
-        self.candidate.addresses.iter().any(|ip| ctx.held.contains(ip))
+        self.may_hold || self.candidate.addresses.iter().any(|ip| ctx.held.contains(ip))
+    }
+
+    /// The reconcile loop has reported after acting on a view in which this Vip was `told`.
+    pub(super) fn acted_on(&mut self, told: Option<&VipView>) {
+        if self.role != Role::Active && told.is_some_and(|told| told.role == self.role && told.since == self.since) {
+            self.may_hold = false;
+        }
     }
 
     /// This node would claim if it came to it.
@@ -184,6 +195,7 @@ impl VipState {
             self.epoch = self.epoch.max(self.seen_epoch).max(ctx.wall_ms).saturating_add(1);
         }
         self.became_active += 1;
+        // What is there already is not announced by being added.
         if self.holds(ctx) {
             self.announcement += 1;
         }
@@ -193,6 +205,7 @@ impl VipState {
         self.foreign = None;
         self.release = None;
         self.started = true;
+        self.may_hold = true;
     }
 
     pub(super) fn announce(&mut self, out: &mut Outbox) {
@@ -208,7 +221,7 @@ impl VipState {
             role: self.role,
             epoch: if self.role == Role::Active { self.epoch } else { self.epoch.max(self.seen_epoch) },
             digest: self.candidate.digest,
-            holding: held.contains(ip),
+            holding: held.contains(ip) || (self.may_hold && self.role != Role::Active),
             asks: self.asks,
             claiming: self.claiming,
             eligible: self.eligible(),
@@ -238,65 +251,6 @@ impl VipState {
         match self.role {
             Role::Active => self.own(ctx, rivals, out),
             Role::Backup | Role::Initialize => self.stand_by(ctx, rivals, out),
-        }
-    }
-
-    /// Takes note of what has happened since the last step.
-    fn look(&mut self, ctx: &Context, rivals: &[Rival], out: &mut Outbox) {
-        let heard = rivals.iter().map(|rival| rival.epoch).max();
-        self.seen_epoch = self.seen_epoch.max(heard.unwrap_or(0));
-        self.look_at_device(ctx, out);
-        self.look_for_conflict(ctx, rivals, out);
-        if self.eligible() {
-            self.eligible_since.get_or_insert(ctx.now);
-        } else {
-            self.eligible_since = None;
-        }
-    }
-
-    /// An Active node must have the addresses; one that cannot get them counts as not eligible.
-    fn look_at_device(&mut self, ctx: &Context, out: &mut Outbox) {
-        if self.cannot_hold_until.is_some_and(|until| ctx.now >= until) {
-            self.cannot_hold_until = None;
-        }
-        let holds_all = self.candidate.addresses.iter().all(|ip| ctx.held.contains(ip));
-        if self.role != Role::Active || holds_all {
-            self.unheld_since = None;
-            return;
-        }
-        let deadline = *self.unheld_since.get_or_insert(ctx.now) + HOLD_PATIENCE;
-        if ctx.now < deadline {
-            out.wake_at(deadline);
-        } else if self.cannot_hold_until.is_none() {
-            self.cannot_hold_until = Some(ctx.now + CANNOT_HOLD_FOR);
-            out.event(ctx.now, &*self.candidate.vip, "Active, but the addresses could not be added");
-        }
-    }
-
-    /// Two owners that hear each other, and the end of it; clients may have learned the other's Ethernet address, so
-    /// whoever remains announces.
-    fn look_for_conflict(&mut self, ctx: &Context, rivals: &[Rival], out: &mut Outbox) {
-        let active = self.role == Role::Active;
-        let occupy = active && rivals.iter().any(Rival::occupies);
-        let healed = self.others_occupy && !occupy;
-        self.others_occupy = occupy;
-        let conflict = active && rivals.iter().any(Rival::active);
-        match (conflict, self.conflict_since) {
-            (true, None) => {
-                self.conflict_since = Some(ctx.now);
-                let names: Vec<&str> =
-                    rivals.iter().filter(|rival| rival.active()).map(|rival| &**rival.name).collect();
-                out.event(ctx.now, &*self.candidate.vip, format!("this node and {} are both Active", names.join(", ")));
-            }
-            (false, Some(since)) => {
-                self.dual_owner += ctx.now.saturating_duration_since(since);
-                self.conflict_since = None;
-            }
-            _ => {}
-        }
-        let healing = healed || ctx.newly_heard || (conflict && self.conflict_since == Some(ctx.now));
-        if active && healing && ctx.rules.hold(Rule::AnnounceAfterHeal) {
-            self.announce(out);
         }
     }
 

@@ -57,12 +57,6 @@ impl Checker {
 
 impl World {
     /// Nothing forbidden has happened so far.
-    pub(super) fn assert_safe(&self) {
-        if let Err(violation) = self.safe() {
-            panic!("{violation}\n{}", self.dump());
-        }
-    }
-
     pub(super) fn safe(&self) -> Result<(), String> {
         self.check.violation.clone().map_or(Ok(()), Err)
     }
@@ -99,14 +93,5 @@ impl World {
             }
         }
         Ok(owner)
-    }
-
-    #[track_caller]
-    pub(super) fn assert_owner(&mut self, host: usize) {
-        self.assert_safe();
-        match self.settled_for(Duration::from_secs(2)) {
-            Ok(owner) if owner == host => {}
-            other => panic!("host {host} should own the addresses: {other:?}\n{}", self.dump()),
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! Random schedules: a network drawn from the seed, four seconds of faults, then quiet, in which exactly one owner must
+//! Random schedules: a network drawn from the seed, three seconds of faults, then quiet, in which exactly one owner must
 //! be found soon, and stay.
 
 use super::{
@@ -14,7 +14,7 @@ use std::time::Duration;
 const MS: Duration = Duration::from_millis(1);
 
 /// Faults are made for this long.
-const STORM: Duration = Duration::from_secs(4);
+const STORM: Duration = Duration::from_secs(3);
 /// After the last fault there is exactly one owner within this.
 const SETTLE: Duration = Duration::from_millis(2300);
 
@@ -29,7 +29,7 @@ pub(super) fn run(seed: u64, rules: Rules) -> Result<(), String> {
     }
     let end = world.now + STORM;
     while world.now < end {
-        let wait = world.rng.between(MS, MS * 500);
+        let wait = world.rng.between(MS, MS * 400);
         world.run_for(wait);
         fault(&mut world);
     }
@@ -41,7 +41,7 @@ fn world(seed: u64) -> World {
     let mut rng = Rng(seed);
     let count = if rng.chance(30) { 3 } else { 2 };
     let paths = rng.pick(&[1, 1, 2]);
-    let interval = MS * rng.pick(&[25, 50, 50, 100]);
+    let interval = MS * rng.pick(&[50, 100, 100]);
     let dead_after = interval * rng.pick(&[4, 4, 6]);
     let mut world = World::new(seed, count, paths, Heartbeat { interval, dead_after });
     world.net.loss_percent = rng.pick(&[0, 0, 2, 10]);
@@ -70,7 +70,7 @@ fn fault(world: &mut World) {
     let host = world.rng.below(count) as usize;
     let other = (host + 1 + world.rng.below(count - 1) as usize) % world.hosts.len();
     let path = world.rng.below(world.paths as u64) as usize;
-    let (kind, paths) = (world.rng.below(26), world.paths);
+    let (kind, paths) = (world.rng.below(27), world.paths);
     world.log.push(format!("{:?} fault {kind} at {host} (other {other}, path {path})", world.at()));
     match kind {
         0 | 1 => world.crash(host),
@@ -93,11 +93,12 @@ fn fault(world: &mut World) {
         15..=17 => world.net.heal(),
         18 => eligible(world, host, Some("eth1 has no carrier")),
         19 | 20 => eligible(world, host, None),
-        21 => _ = world.stranger.insert(VIP),
+        21 => world.stranger.extend(0..world.hosts.len()),
         22 => world.stranger.clear(),
         23 => world.hosts[host].broken ^= true,
         24 => rename(world, host),
-        _ => leave(world, host),
+        25 => leave(world, host),
+        _ => _ = world.stranger.insert(host),
     }
 }
 

@@ -2,8 +2,11 @@
 //! or be gone. A model reconcile loop stands for plan and apply.
 
 use crate::{
-    election::{machine::Machine, wire::Packet},
-    model::{Candidate, Eligibility, Held, Mac, Name, Peer, Role},
+    election::{
+        machine::{HeldReport, Machine},
+        wire::Packet,
+    },
+    model::{Candidate, ElectionView, Eligibility, Held, Mac, Name, Peer, Role},
 };
 use std::{
     collections::VecDeque,
@@ -34,6 +37,8 @@ pub(super) struct Agent {
     pub(super) machine: Machine,
     /// Counts the agents of all hosts: events of a former one are void.
     pub(super) id: u64,
+    /// The view that the reconcile loop goes by.
+    pub(super) acting_on: Arc<ElectionView>,
     pub(super) hung: bool,
     /// What came in while it hung.
     pub(super) inbox: VecDeque<Input>,
@@ -45,7 +50,7 @@ pub(super) struct Agent {
 pub(super) enum Input {
     Heartbeat { path: usize, packet: Packet },
     Answer { ip: IpAddr, mac: Mac },
-    Held(Held),
+    Held(HeldReport),
 }
 
 impl Host {
@@ -72,8 +77,16 @@ impl Host {
         self.set_leaving(false);
         let mut machine = Machine::new(now, session, self.wall_ms);
         machine.handle_desired(now, &self.name, peers, self.candidates.clone(), vec![self.mac]);
-        machine.handle_held(self.addresses.clone());
-        self.agent = Some(Agent { machine, id, hung: false, inbox: VecDeque::new(), timer: now, roles: Vec::new() });
+        machine.handle_held(HeldReport { held: self.addresses.clone(), acted_on: Arc::default() });
+        self.agent = Some(Agent {
+            machine,
+            id,
+            acting_on: Arc::default(),
+            hung: false,
+            inbox: VecDeque::new(),
+            timer: now,
+            roles: Vec::new(),
+        });
     }
 
     pub(super) fn set_leaving(&mut self, leaving: bool) {
@@ -98,8 +111,9 @@ impl Host {
     }
 
     /// One pass of the model reconcile loop: the addresses follow the roles.
-    pub(super) fn apply(&mut self) {
-        let Some(agent) = &self.agent else { return };
+    pub(super) fn apply(&mut self, now: Instant) {
+        let Some(agent) = &mut self.agent else { return };
+        agent.acting_on = Arc::new(agent.machine.view(now));
         let mut wanted = Held::new();
         let mut untouched = Held::new();
         for candidate in &self.candidates {
@@ -115,6 +129,12 @@ impl Host {
     pub(super) fn role(&self) -> Option<Role> {
         let agent = self.agent.as_ref()?;
         agent.machine.role(&self.candidates.first()?.vip)
+    }
+
+    /// What the last pass has to tell.
+    pub(super) fn report(&self) -> HeldReport {
+        let acted_on = self.agent.as_ref().map(|agent| agent.acting_on.clone()).unwrap_or_default();
+        HeldReport { held: self.addresses.clone(), acted_on }
     }
 
     /// Something could not be added: the reconcile loop tries again.
@@ -136,7 +156,7 @@ impl Agent {
         match input {
             Input::Heartbeat { path, packet } => _ = self.machine.handle_heartbeat(now, path, packet),
             Input::Answer { ip, mac } => self.machine.handle_probe_answer(now, ip, mac),
-            Input::Held(held) => self.machine.handle_held(held),
+            Input::Held(report) => self.machine.handle_held(report),
         }
     }
 }

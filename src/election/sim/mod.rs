@@ -8,9 +8,11 @@ mod cases;
 mod check;
 mod faults;
 mod host;
+mod moves;
 mod mutants;
 mod net;
 mod prng;
+mod setup;
 mod vips;
 mod world;
 

@@ -12,12 +12,11 @@ use crate::{
         machine::{Rules, Transmit},
         wire,
     },
-    model::{Candidate, Digest, Eligibility, Failback, FailbackMode, Heartbeat, Mac, Name, Peer, Role},
+    model::{Mac, Name, Peer, Role},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, SocketAddr},
-    path::Path,
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -34,8 +33,8 @@ pub(super) struct World {
     pub(super) net: Net,
     pub(super) peers: Vec<Arc<Peer>>,
     pub(super) paths: usize,
-    /// Addresses that a host which is no peer answers for.
-    pub(super) stranger: BTreeSet<IpAddr>,
+    /// Hosts that reach a host which is no peer and has the VIP.
+    pub(super) stranger: BTreeSet<usize>,
     pub(super) rules: Rules,
     pub(super) check: Checker,
     /// Every heartbeat that was sent, if recording: receiver, path, bytes.
@@ -43,13 +42,13 @@ pub(super) struct World {
     /// Who became Active, in order, and when.
     pub(super) moves: Vec<(Duration, usize)>,
     pub(super) log: Vec<String>,
-    keys: Keyring,
-    queue: BTreeMap<(Instant, u64), Event>,
-    order: u64,
-    agents: u64,
+    pub(super) keys: Keyring,
+    pub(super) queue: BTreeMap<(Instant, u64), Event>,
+    pub(super) order: u64,
+    pub(super) agents: u64,
 }
 
-enum Event {
+pub(super) enum Event {
     Heartbeat { to: usize, path: usize, bytes: Vec<u8> },
     Question { to: usize, from: usize, ip: IpAddr },
     Answer { to: usize, ip: IpAddr, mac: Mac },
@@ -58,63 +57,6 @@ enum Event {
 }
 
 impl World {
-    /// `count` hosts, off, with one Vip that prefers them in order.
-    pub(super) fn new(seed: u64, count: usize, paths: usize, heartbeat: Heartbeat) -> Self {
-        let names = ["lb1", "lb2", "lb3"];
-        #[expect(clippy::disallowed_methods, reason = "an Instant has no other origin; only differences matter")]
-        let start = Instant::now();
-        let address = |host: usize, path: usize| SocketAddr::from(([192, 0, 2 + path as u8, 1 + host as u8], 694));
-        let peer = |host: usize| Peer {
-            name: Name::new(names[host]).unwrap(),
-            addresses: (0..paths).map(|path| address(host, path)).collect(),
-            interfaces: BTreeMap::new(),
-            heartbeat,
-        };
-        let mut world = Self {
-            now: start,
-            start,
-            rng: Rng(seed),
-            hosts: (0..count).map(|index| Host::new(names[index], index)).collect(),
-            net: Net {
-                cut: BTreeSet::new(),
-                front_cut: BTreeSet::new(),
-                loss_percent: 0,
-                duplicate_percent: 0,
-                longest_delay: Duration::from_millis(1),
-            },
-            peers: (0..count).map(|host| Arc::new(peer(host))).collect(),
-            paths,
-            stranger: BTreeSet::new(),
-            rules: Rules::default(),
-            check: Checker::default(),
-            record: None,
-            moves: Vec::new(),
-            log: Vec::new(),
-            keys: Keyring::parse(Path::new("sim"), "k 000102030405060708090a0b0c0d0e0f").unwrap(),
-            queue: BTreeMap::new(),
-            order: 0,
-            agents: 0,
-        };
-        let candidate = world.candidate("web", &[VIP]);
-        for host in &mut world.hosts {
-            host.candidates = vec![candidate.clone()];
-        }
-        world
-    }
-
-    pub(super) fn candidate(&self, vip: &str, addresses: &[IpAddr]) -> Candidate {
-        Candidate {
-            vip: Name::new(vip).unwrap(),
-            addresses: addresses.to_vec(),
-            nodes: self.hosts.iter().map(|host| host.name.clone()).collect(),
-            failback: Failback { mode: FailbackMode::Auto, after: Duration::from_millis(500) },
-            digest: Digest(1),
-            link: Some(2),
-            probed: true,
-            eligibility: Eligibility::default(),
-        }
-    }
-
     pub(super) fn start_agent(&mut self, host: usize) {
         self.agents += 1;
         let session = self.rng.next();
@@ -177,41 +119,6 @@ impl World {
         self.now = end;
     }
 
-    /// Since the beginning.
-    pub(super) fn at(&self) -> Duration {
-        self.now - self.start
-    }
-
-    /// Hosts that are Active, by their agents' word.
-    pub(super) fn active(&self) -> Vec<usize> {
-        (0..self.hosts.len()).filter(|host| self.hosts[*host].role() == Some(Role::Active)).collect()
-    }
-
-    /// Hosts whose kernels have `ip`.
-    pub(super) fn holders(&self, ip: IpAddr) -> Vec<usize> {
-        (0..self.hosts.len()).filter(|host| self.hosts[*host].addresses.contains(&ip)).collect()
-    }
-
-    pub(super) fn dump(&self) -> String {
-        let mut text = self.log.join("\n");
-        for host in &self.hosts {
-            text += &format!("\n{} up={} has {:?}", host.name, host.up, host.addresses);
-            let Some(agent) = &host.agent else { continue };
-            let view = agent.machine.view(self.now);
-            for (name, vip) in &view.vips {
-                text += &format!("\n   {name}: {:?} epoch {} because {}", vip.role, vip.epoch, vip.why);
-            }
-            for event in &view.events {
-                text += &format!("\n   {:?} {}: {}", event.at.duration_since(self.start), event.subject, event.message);
-            }
-        }
-        text
-    }
-
-    pub(super) fn dead_time(&self) -> Duration {
-        self.peers.iter().map(|peer| peer.heartbeat.dead_after.max(peer.heartbeat.interval * 4)).max().unwrap()
-    }
-
     fn push(&mut self, delay: Duration, event: Event) {
         self.order += 1;
         self.queue.insert((self.now + delay, self.order), event);
@@ -258,7 +165,7 @@ impl World {
             Event::Answer { to, ip, mac } => self.hand(to, Input::Answer { ip, mac }),
             Event::Apply { host, agent } if self.is_agent(host, agent) => {
                 if self.hosts[host].alive() {
-                    self.hosts[host].apply();
+                    self.hosts[host].apply(self.now);
                     let delay = self.rng.between(Duration::from_micros(10), Duration::from_millis(1));
                     self.push(delay, Event::Held { host, agent });
                     if self.hosts[host].wants_more() {
@@ -269,8 +176,8 @@ impl World {
                 }
             }
             Event::Held { host, agent } if self.is_agent(host, agent) => {
-                let held = self.hosts[host].addresses.clone();
-                self.hand(host, Input::Held(held));
+                let report = self.hosts[host].report();
+                self.hand(host, Input::Held(report));
             }
             Event::Apply { .. } | Event::Held { .. } => {}
         }
@@ -328,7 +235,7 @@ impl World {
                         self.push(delay, Event::Question { to, from, ip });
                     }
                 }
-                if self.stranger.contains(&ip) {
+                if self.stranger.contains(&from) {
                     self.push(Duration::from_micros(300), Event::Answer { to: from, ip, mac: STRANGER });
                 }
             }
@@ -350,11 +257,8 @@ impl World {
         if is_active(&agent.roles) && !is_active(&was) {
             self.moves.push((now, index));
         }
-        let mut delay = host.apply_time;
-        if !is_active(&agent.roles) {
-            delay += host.quiet_wait;
-        }
-        let (id, delay) = (agent.id, self.rng.between(delay / 4, delay));
+        let quiet = if is_active(&agent.roles) { Duration::ZERO } else { host.quiet_wait };
+        let (id, delay) = (agent.id, quiet + self.rng.between(host.apply_time / 4, host.apply_time));
         self.push(delay, Event::Apply { host: index, agent: id });
     }
 

@@ -1,0 +1,147 @@
+//! Every transition, and every refusal to make one, in one table.
+
+use super::*;
+
+/// A situation: what leads to it, and the role and reason that must come of it.
+type Row = (&'static str, fn() -> Bench, Role, &'static str);
+
+#[test]
+fn every_transition() {
+    use Role::{Active, Backup, Initialize};
+    let rows: [Row; 27] = [
+        ("I→I: nothing heard yet", || ran(Bench::new("lb1"), 100), Initialize, "just started"),
+        (
+            "I→I: no key",
+            || {
+                let mut b = Bench::new("lb1");
+                b.machine.handle_voice(false);
+                ran(b, 3000)
+            },
+            Initialize,
+            "",
+        ),
+        ("I→B: an owner is heard", || Bench::follower("lb1"), Backup, "lb2 is Active (epoch 5000)"),
+        ("I→B: not first in line", || said(Bench::new("lb2"), backup(), 50), Backup, "lb1 comes first and may claim"),
+        ("I→B: leaving", || changed(Bench::new("lb1"), |c| c.eligibility.leaving = true, 10), Backup, "leaving"),
+        (
+            "I→B: a holder that comes first",
+            || {
+                let mut b = Bench::new("lb2");
+                b.hold(true);
+                said(b, Claim { role: Role::Initialize, holding: true, ..backup() }, 40)
+            },
+            Backup,
+            "",
+        ),
+        ("I→A: everybody is silent", || ran(Bench::new("lb1"), 200), Active, "nobody else is Active"),
+        (
+            "I→A: it has the addresses",
+            || {
+                let mut b = Bench::new("lb2");
+                b.hold(true);
+                said(b, backup(), 100)
+            },
+            Active,
+            "had the addresses already",
+        ),
+        (
+            "B→B: a stranger answers",
+            || {
+                let mut b = Bench::new("lb1");
+                b.answers = Some(STRANGER);
+                ran(b, 5000)
+            },
+            Backup,
+            "belongs to no peer",
+        ),
+        (
+            "B→B: not eligible",
+            || {
+                changed(
+                    said(Bench::new("lb2"), backup(), 50),
+                    |c| c.eligibility.reasons = vec!["eth1 has no carrier".into()],
+                    2000,
+                )
+            },
+            Backup,
+            "eth1 has no carrier",
+        ),
+        ("B→B: no device", || changed(Bench::new("lb1"), |c| c.link = None, 2000), Backup, "no device"),
+        ("B→A: the owner dies", || silent(Bench::follower("lb2"), 110), Active, "lb1 is not heard"),
+        (
+            "B→B: its kernel answers",
+            || {
+                let mut b = Bench::follower("lb2");
+                b.answers = Some(PEER_MAC);
+                silent(b, 1000)
+            },
+            Backup,
+            "still answers for 198.51.100.10",
+        ),
+        (
+            "B→A: its kernel answers for too long",
+            || {
+                let mut b = Bench::follower("lb2");
+                b.answers = Some(PEER_MAC);
+                silent(b, 1130)
+            },
+            Active,
+            "lb1 is not heard",
+        ),
+        (
+            "B→A: offered",
+            || said(Bench::follower("lb2"), Claim { offer: Some(name("lb2")), ..backup() }, 1),
+            Active,
+            "lb1 handed over",
+        ),
+        ("B→A: the first does not claim", || said(Bench::new("lb2"), backup(), 320), Active, "did not claim"),
+        ("A→A: a lower epoch", || said(Bench::owner("lb2"), active(3), 10), Active, ""),
+        ("A→B: a higher epoch", || said(Bench::owner("lb1"), active(9_999_999), 1), Backup, "higher epoch"),
+        ("A→B: the same epoch, but preferred", || same_epoch("lb2", 1), Backup, "comes first"),
+        ("A→A: the same epoch, and preferred", || same_epoch("lb1", 1), Active, ""),
+        ("A→B: asked by a preferred peer", || said(Bench::owner("lb2"), asks(), 1), Backup, "failback"),
+        ("A→A: asked by a lesser peer", || said(Bench::owner("lb1"), asks(), 50), Active, ""),
+        (
+            "A→A: asked by other state",
+            || said(Bench::owner("lb2"), Claim { digest: Digest(2), ..asks() }, 50),
+            Active,
+            "",
+        ),
+        (
+            "A→A: asked by one that does not hear us",
+            || {
+                let mut b = Bench::owner("lb2");
+                b.hears_us = false;
+                said(b, asks(), 50)
+            },
+            Active,
+            "",
+        ),
+        (
+            "A→B: not eligible, and asked",
+            || {
+                said(
+                    changed(Bench::owner("lb1"), |c| c.eligibility.reasons = vec!["eth1 has no carrier".into()], 50),
+                    asks(),
+                    1,
+                )
+            },
+            Backup,
+            "handed over to lb2",
+        ),
+        (
+            "A→B: leaving",
+            || changed(Bench::owner("lb1"), |c| c.eligibility.leaving = true, 1),
+            Backup,
+            "leaving; handed over to lb2",
+        ),
+        ("A→B: the device is gone", || changed(Bench::owner("lb1"), |c| c.link = None, 1), Backup, "no device"),
+    ];
+    for (what, situation, role, why) in rows {
+        let bench = situation();
+        let vip = bench.vip();
+        let view = bench.machine.view(bench.now);
+        let told = view.events.iter().any(|event| event.message.contains(why)) || vip.why.contains(why);
+        assert!(vip.role == role && told, "{what}: {vip:#?}");
+    }
+}

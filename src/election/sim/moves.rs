@@ -1,0 +1,137 @@
+//! Schedules of planned moves: failback, handover, leaving.
+
+use super::{
+    cases::{MS, Outcome, SECOND, ensure, manual, pair},
+    world::VIP,
+};
+use crate::{
+    election::machine::Rules,
+    model::{Digest, FailbackMode, Role},
+};
+use std::time::Duration;
+
+pub(super) fn leaving(rules: Rules) -> Outcome {
+    let mut world = pair(rules);
+    world.hosts[0].quiet_wait = MS * 50;
+    world.run_for(SECOND);
+    world.hosts[0].set_leaving(true);
+    world.reload(0);
+    let took = world.until_served_by(1, SECOND)?;
+    ensure(took <= MS * 80, &format!("it took {took:?}"), &world)?;
+    world.expect_owner(1, "the other leaves")
+}
+
+/// A node whose state differs takes over from a dead one, but does not fail back.
+pub(super) fn differing_state(rules: Rules) -> Outcome {
+    let mut world = pair(rules);
+    world.hosts[0].candidates[0].digest = Digest(2);
+    world.reload(0);
+    world.run_for(SECOND);
+    world.crash(0);
+    world.until_served_by(1, SECOND)?;
+    world.boot(0);
+    world.run_for(SECOND * 3);
+    world.expect_owner(1, "no failback to other state")?;
+    world.crash(1);
+    world.until_served_by(0, SECOND)?;
+    world.expect_owner(0, "but takeover")
+}
+
+/// Only the asker believes in failback: the owner has the last word.
+pub(super) fn owner_does_not_agree(rules: Rules) -> Outcome {
+    let mut world = pair(rules);
+    world.run_for(SECOND);
+    world.crash(0);
+    world.until_served_by(1, SECOND)?;
+    world.hosts[1].candidates[0].failback.mode = FailbackMode::Manual;
+    world.reload(1);
+    world.boot(0);
+    world.run_for(SECOND * 2);
+    world.expect_owner(1, "the owner says manual")
+}
+
+pub(super) fn owner_becomes_ineligible(rules: Rules) -> Outcome {
+    let mut world = pair(rules);
+    manual(&mut world);
+    world.run_for(SECOND);
+    world.hosts[0].set_eligible(Some("eth1 has no carrier"));
+    world.reload(0);
+    world.until_served_by(1, MS * 200)?;
+    world.expect_owner(1, "the eligible one")?;
+    world.hosts[1].set_eligible(Some("eth1 has no carrier"));
+    world.reload(1);
+    world.run_for(SECOND);
+    world.expect_owner(1, "nobody is eligible: comparative")?;
+    world.crash(1);
+    world.until_served_by(0, SECOND)?;
+    world.expect_owner(0, "not eligible, but the only one")
+}
+
+/// The heir dies just when the owner has let go: the owner takes back.
+pub(super) fn heir_dies_in_mid_handover(rules: Rules) -> Outcome {
+    let mut world = pair(rules);
+    world.run_for(SECOND);
+    world.crash(0);
+    world.until_served_by(1, SECOND)?;
+    world.hosts[1].quiet_wait = MS * 100;
+    world.hosts[1].apply_time = MS * 100;
+    world.boot(0);
+    while world.hosts[1].role() == Some(Role::Active) {
+        world.run_for(MS);
+        ensure(world.at() < SECOND * 10, "a failback begins", &world)?;
+    }
+    world.crash(0);
+    let took = world.until_served_by(1, SECOND)?;
+    ensure(took <= MS * 500, &format!("it took {took:?}"), &world)?;
+    world.expect_owner(1, "the old owner")
+}
+
+/// A slow release: the heir waits for it, however long it takes within the limit.
+pub(super) fn slow_release(rules: Rules) -> Outcome {
+    let mut world = pair(rules);
+    world.run_for(SECOND);
+    world.crash(0);
+    world.until_served_by(1, SECOND)?;
+    world.hosts[1].quiet_wait = MS * 1800;
+    world.hosts[1].apply_time = MS * 1;
+    world.boot(0);
+    world.run_for(SECOND * 4);
+    world.expect_owner(0, "after a slow release")
+}
+
+pub(super) fn twenty_failbacks(rules: Rules) -> Outcome {
+    let mut world = pair(rules);
+    world.run_for(SECOND);
+    for _ in 0..20 {
+        world.crash(0);
+        world.until_served_by(1, SECOND)?;
+        world.boot(0);
+        world.until_served_by(0, SECOND * 2)?;
+        world.safe()?;
+    }
+    ensure(world.moves.len() == 41, "no move but these", &world)?;
+    world.expect_owner(0, "at the end")
+}
+
+/// Failback twenty times without a crash: the address is never on both, and never long on none.
+pub(super) fn twenty_handovers(rules: Rules) -> Outcome {
+    let mut world = pair(rules);
+    world.run_for(SECOND);
+    let mut nowhere = Duration::ZERO;
+    for round in 0..40 {
+        let (from, to) = (round % 2, 1 - round % 2);
+        world.hosts[from].set_eligible(Some("test"));
+        world.hosts[to].set_eligible(None);
+        world.reload(from);
+        world.reload(to);
+        let begin = world.now;
+        while world.holders(VIP) != [to] {
+            ensure(world.now < begin + SECOND, "the handover ends", &world)?;
+            ensure(world.holders(VIP).len() < 2, "never on both", &world)?;
+            nowhere = if world.holders(VIP).is_empty() { nowhere + MS } else { Duration::ZERO };
+            ensure(nowhere < MS * 12, "never long on none", &world)?;
+            world.run_for(MS);
+        }
+    }
+    world.safe()
+}
