@@ -4,10 +4,7 @@ use crate::{
     dataplane::Dataplane,
     desired::Snapshot,
     election::driver::ElectionInput,
-    model::{
-        BackendTraffic, ElectionView, Eligibility, HealthTable, ListenerTraffic, Name, Problem, Responses,
-        TrafficSnapshot,
-    },
+    model::{ElectionView, Eligibility, HealthTable, Name, Problem},
     reconcile::ReconcileView,
     status::{Clock, Condition, Inputs, StateInputs, Status, process, server},
 };
@@ -101,7 +98,7 @@ impl Reporter {
             health: &self.health.borrow(),
             network: &view.network,
             listeners: &view.listeners,
-            traffic: &snapshot_of(self.dataplane.traffic()),
+            traffic: &self.dataplane.traffic(),
             reconcile: &view.stats,
             problems: &problems,
             process: process::read(),
@@ -113,41 +110,4 @@ impl Reporter {
 #[expect(clippy::disallowed_methods, reason = "the agent's start, for its uptime")]
 pub(super) fn now() -> Instant {
     Instant::now()
-}
-
-fn snapshot_of(traffic: crate::dataplane::Traffic) -> TrafficSnapshot {
-    let listener = |it: crate::dataplane::traffic::ListenerTraffic| {
-        let t = it.totals;
-        let responses = Responses(t.responses);
-        let totals = ListenerTraffic {
-            accepted: t.accepted,
-            active: t.open,
-            requests: t.requests,
-            responses,
-            bytes_in: t.bytes_in,
-            bytes_out: t.bytes_out,
-            refused: 0,
-            errors: t.refused,
-        };
-        (it.address, totals)
-    };
-    let backend = |it: crate::dataplane::traffic::BackendTraffic| {
-        let t = it.totals;
-        let totals = BackendTraffic {
-            active: t.active,
-            connections: t.connections,
-            requests: t.requests,
-            connect_errors: t.connect_failures,
-            responses: Responses(t.responses),
-            bytes_in: t.bytes_out,
-            bytes_out: t.bytes_in,
-            retries: t.retries,
-            redispatches: 0,
-        };
-        ((it.pool, it.backend), totals)
-    };
-    TrafficSnapshot {
-        listeners: traffic.listeners.into_iter().map(listener).collect(),
-        backends: traffic.backends.into_iter().map(backend).collect(),
-    }
 }

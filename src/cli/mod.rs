@@ -3,31 +3,25 @@
 pub mod apply;
 pub mod check;
 mod client;
+mod help;
 pub mod schema;
 pub mod status;
 pub mod validate;
 
 use crate::{
     agent::{self, Options},
-    desired::{LastGood, load, render, resolve},
     drill,
-    model::Desired,
 };
 use clap::{Parser, Subcommand, ValueEnum};
 use client::Target;
-use std::{
-    net::SocketAddr,
-    num::NonZeroUsize,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, process::ExitCode};
 
 const STATE_DIR: &str = "/var/lib/lbagent/state";
 const SOCKET: &str = "/run/lbagent/lbagent.sock";
 
 /// Virtual IPs, failover and load balancing for a pair of Linux boxes, out of one directory of JSON files.
 #[derive(Debug, Parser)]
-#[command(name = "lbagent", version, propagate_version = true, arg_required_else_help = true)]
+#[command(name = "lbagent", version, propagate_version = true, arg_required_else_help = true, after_help = help::ALL)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -36,14 +30,17 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the agent of this node in the foreground
+    #[command(after_help = help::RUN)]
     Run(RunArgs),
     /// Check a state directory, shape and meaning; exit 0 if it is valid, 1 if not
+    #[command(after_help = help::VALIDATE)]
     Validate {
         /// The directory to check
         #[arg(env = "LBAGENT_STATE_DIR", default_value = STATE_DIR)]
         dir: PathBuf,
     },
     /// Check the state as it would be with these files, then move them in together
+    #[command(after_help = help::APPLY)]
     Apply {
         /// Files of state; each replaces the object that it names
         #[arg(required = true)]
@@ -53,11 +50,13 @@ enum Command {
         state_dir: PathBuf,
     },
     /// Print the JSON Schema of a kind of object
+    #[command(after_help = help::SCHEMA)]
     Schema {
         /// Vip, Pool or Peer
         kind: String,
     },
     /// Show what the agent of this node does
+    #[command(after_help = help::STATUS)]
     Status {
         #[command(flatten)]
         target: TargetArgs,
@@ -66,6 +65,7 @@ enum Command {
         output: status::Output,
     },
     /// Print a Nagios check result; exit 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN
+    #[command(after_help = help::CHECK)]
     Check {
         #[command(flatten)]
         target: TargetArgs,
@@ -82,6 +82,7 @@ enum Command {
         critical: Option<usize>,
     },
     /// Rehearse a state directory: real agents, simulated servers and clients, a crash and a return
+    #[command(after_help = help::DRILL)]
     Drill(drill::DrillArgs),
 }
 
@@ -149,6 +150,12 @@ pub fn main() -> ExitCode {
     std::panic::catch_unwind(|| dispatch(cli.command)).unwrap_or(ExitCode::from(3))
 }
 
+/// All that can be said, for tests that hold other files to it.
+#[cfg(test)]
+pub(crate) fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
 fn dispatch(command: Command) -> ExitCode {
     ExitCode::from(match command {
         Command::Run(args) => run(args),
@@ -159,15 +166,8 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Check { target, scope, name, warning, critical } => {
             check::check(&target.into(), &scope.of(name), check::Thresholds { warning, critical })
         }
-        Command::Drill(args) => return drill::main(&args, load_valid),
+        Command::Drill(args) => return drill::main(&args, validate::load_valid),
     })
-}
-
-/// The state in `dir`, or all that is wrong with it, rendered.
-fn load_valid(dir: &Path) -> Result<Desired, String> {
-    let resolved = resolve(&LastGood::default(), &load(dir));
-    let errors: Vec<_> = resolved.diagnostics.iter().filter(|it| it.is_error()).map(render).collect();
-    if errors.is_empty() { Ok(resolved.desired) } else { Err(errors.join("\n")) }
 }
 
 fn run(args: RunArgs) -> u8 {
@@ -220,11 +220,10 @@ impl Scope {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_sound() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]

@@ -5,10 +5,10 @@ use super::{
     http::route::Routes,
     listen::{self, ListenError},
     quiet::InFlight,
-    traffic::{BackendTraffic, ListenerTraffic, Sharded},
+    traffic::Sharded,
     worker::{Command, WorkerHandle},
 };
-use crate::model::{ListenerConfig, Name, ProxyConfig};
+use crate::model::{BackendTraffic, ListenerConfig, ListenerTraffic, Name, ProxyConfig};
 use arc_swap::ArcSwap;
 use std::{
     collections::BTreeMap,
@@ -68,26 +68,19 @@ impl Control {
         self.vips.get(vip).cloned()
     }
 
-    pub(super) fn listener_traffic(&self) -> Vec<ListenerTraffic> {
-        let listeners = self.listeners.iter().map(|(address, listening)| {
-            let service = listening.service.load();
-            ListenerTraffic { vip: service.vip.clone(), address: *address, totals: service.counters.totals() }
-        });
-        listeners.collect()
+    pub(super) fn listener_traffic(&self) -> BTreeMap<SocketAddr, ListenerTraffic> {
+        let total = |listening: &Listening| listening.service.load().counters.total();
+        self.listeners.iter().map(|(address, listening)| (*address, total(listening))).collect()
     }
 
-    pub(super) fn backend_traffic(&self) -> Vec<BackendTraffic> {
-        let versions = self.pools.iter().map(|(name, pool)| (name, pool.current.load()));
-        let backends = versions.flat_map(|(name, version)| {
+    pub(super) fn backend_traffic(&self) -> BTreeMap<(Name, Name), BackendTraffic> {
+        let mut traffic = BTreeMap::new();
+        for (name, pool) in &self.pools {
+            let version = pool.current.load();
             let counted = version.config.pool.backends.iter().zip(&version.counters);
-            let traffic = counted.map(|(backend, counters)| BackendTraffic {
-                pool: name.clone(),
-                backend: backend.name.clone(),
-                totals: counters.totals(),
-            });
-            traffic.collect::<Vec<_>>()
-        });
-        backends.collect()
+            traffic.extend(counted.map(|(backend, counters)| ((name.clone(), backend.name.clone()), counters.total())));
+        }
+        traffic
     }
 
     fn change_pools(&mut self, config: &ProxyConfig, workers: usize) {

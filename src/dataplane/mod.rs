@@ -23,14 +23,13 @@ mod quiet;
 mod tcp;
 #[cfg(test)]
 mod tests;
-pub mod traffic;
+mod traffic;
 mod upstream;
 mod worker;
 
 pub use listen::ListenError;
-pub use traffic::Traffic;
 
-use crate::model::{Name, ProxyConfig};
+use crate::model::{Name, ProxyConfig, TrafficSnapshot};
 use control::Control;
 use std::{
     collections::BTreeMap,
@@ -83,11 +82,11 @@ impl Dataplane {
         self.control().apply(&config, &self.0.workers)
     }
 
-    /// What has gone through since the start, and what is there now.
-    pub fn traffic(&self) -> Traffic {
+    /// What has gone through since the start, and what is there now, of every listener and backend that is configured.
+    pub fn traffic(&self) -> TrafficSnapshot {
         let control = self.control();
         let workers = || self.0.workers.iter().map(|w| &w.shared);
-        Traffic {
+        TrafficSnapshot {
             listeners: control.listener_traffic(),
             backends: control.backend_traffic(),
             accept_failures: workers().map(|w| w.accept_failures.get()).sum(),

@@ -66,7 +66,6 @@ async fn backend(listening: &Listening, client: IpAddr, worker: &Worker) -> Opti
         if let Ok(stream) = upstream.connect(view.timeouts().connect).await {
             return Some((stream, busy));
         }
-        upstream.counters().retries.add(1);
         tried.push(upstream);
     }
     None
@@ -82,7 +81,7 @@ impl Counted {
     pub(super) fn new(listening: &Listening, worker: usize) -> Self {
         let this = Self { counters: listening.service.load().counters.clone(), worker };
         this.shard().accepted.add(1);
-        this.shard().open.add(1);
+        this.shard().active.add(1);
         this
     }
 
@@ -93,7 +92,7 @@ impl Counted {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.shard().open.sub(1);
+        self.shard().active.sub(1);
     }
 }
 
@@ -154,8 +153,8 @@ impl Relay {
 /// What a relay has moved since the last time: bytes to the backend, bytes to the client.
 pub(super) fn count(client: &ListenerShard, backend: &BackendShard, forth: u64, back: u64) {
     client.bytes_in.add(forth);
-    backend.bytes_out.add(forth);
-    backend.bytes_in.add(back);
+    backend.bytes_in.add(forth);
+    backend.bytes_out.add(back);
     client.bytes_out.add(back);
 }
 

@@ -1,50 +1,11 @@
 //! What went through: counters and gauges, for status and metrics.
 //!
 //! Each worker counts in a shard of its own, which no other thread writes, so counting costs no more than the addition;
-//! [`Traffic`] is their sum at one moment. Counters live as long as what they count is configured: by Vip and address,
-//! and by pool and backend name, whatever else of them is edited.
+//! the types of [`crate::model`] that say what is counted are their sum at one moment. Counters live as long as what
+//! they count is configured: by Vip and address, and by pool and backend name, whatever else of them is edited.
 
-use crate::model::Name;
-use serde::Serialize;
-use std::{
-    net::SocketAddr,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-};
-
-/// Everything that the data plane counts. Counters (their docs say "since …") only grow; all else are gauges.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Traffic {
-    /// In the order of their addresses.
-    pub listeners: Vec<ListenerTraffic>,
-    /// In the order of pools and of the backends in them.
-    pub backends: Vec<BackendTraffic>,
-    /// Times that a worker could not accept for want of descriptors or memory, since the start.
-    pub accept_failures: u64,
-    /// Connections that clients have open now, of all listeners that are or were.
-    pub connections: u64,
-    /// How many there may be; more wait in the kernel's queue.
-    pub max_connections: u64,
-}
-
-/// One listening address.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[allow(missing_docs, reason = "the names say it")]
-pub struct ListenerTraffic {
-    pub vip: Name,
-    pub address: SocketAddr,
-    #[serde(flatten)]
-    pub totals: ListenerTotals,
-}
-
-/// One backend of one pool.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[allow(missing_docs, reason = "the names say it")]
-pub struct BackendTraffic {
-    pub pool: Name,
-    pub backend: Name,
-    #[serde(flatten)]
-    pub totals: BackendTotals,
-}
+use crate::model::{BackendTraffic, ListenerTraffic, Responses};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A number that one worker writes and anyone reads.
 #[derive(Debug, Default)]
@@ -82,87 +43,52 @@ impl<T: Default> Sharded<T> {
     }
 }
 
-/// Makes the shard that workers write and the totals that readers get, field by field alike.
+/// Makes the shard that workers write, field by field like the sum that readers get.
 macro_rules! counted {
-    ($shard:ident, $(#[$doc:meta])* $totals:ident { $($(#[$field_doc:meta])* $field:ident),* $(,)? }) => {
+    ($shard:ident of $sum:ident { $($field:ident),* $(,)? }) => {
         /// One worker's part. On cache lines of its own.
         #[derive(Debug, Default)]
         #[repr(align(128))]
         pub(super) struct $shard {
             $(pub(super) $field: Counter,)*
-            pub(super) responses: [Counter; 5],
-        }
-
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-        pub struct $totals {
-            $($(#[$field_doc])* pub $field: u64,)*
-            /// HTTP responses by class since the address or backend was configured: 1xx (only 101), 2xx, 3xx, 4xx, 5xx.
-            pub responses: [u64; 5],
+            responses: [Counter; 5],
         }
 
         impl $shard {
+            /// Counts an HTTP response with this status.
             pub(super) fn responded(&self, status: u16) {
-                if let Some(class) = self.responses.get(usize::from(status / 100).wrapping_sub(1)) {
-                    class.add(1);
+                if let Some(class) = Responses::class(status) {
+                    self.responses[class].add(1);
                 }
             }
         }
 
         impl Sharded<$shard> {
-            pub(super) fn totals(&self) -> $totals {
-                $totals {
+            /// Of all workers.
+            pub(super) fn total(&self) -> $sum {
+                $sum {
                     $($field: self.sum(|s| s.$field.get()),)*
-                    responses: std::array::from_fn(|class| self.sum(|s| s.responses[class].get())),
+                    responses: Responses(std::array::from_fn(|class| self.sum(|s| s.responses[class].get()))),
                 }
             }
         }
     };
 }
 
-counted!(
-    ListenerShard,
-    /// Of one listening address, since it was configured.
-    ListenerTotals {
-        /// Connections open now.
-        open,
-        /// Connections accepted since.
-        accepted,
-        /// HTTP requests read since, refused ones included.
-        requests,
-        /// Requests refused as malformed, too large or too slow since.
-        refused,
-        /// Bytes read from clients since.
-        bytes_in,
-        /// Bytes written to clients since.
-        bytes_out,
-    }
-);
+counted!(ListenerShard of ListenerTraffic { accepted, active, requests, refused, bytes_in, bytes_out });
 
-counted!(
-    BackendShard,
-    /// Of one backend, since it was configured.
-    BackendTotals {
-        /// HTTP exchanges or TCP connections that it is busy with now.
-        active,
-        /// Connections kept for the next request now.
-        idle,
-        /// Connections opened since.
-        connections,
-        /// Connections that could not be opened since.
-        connect_failures,
-        /// Requests sent since, repeated ones each time.
-        requests,
-        /// Requests that went to another connection or backend after this one failed, since.
-        retries,
-        /// Responses that never came, came too late, were malformed or truncated since.
-        failures,
-        /// Bytes written to it since.
-        bytes_out,
-        /// Bytes read from it since.
-        bytes_in,
-    }
-);
+counted!(BackendShard of BackendTraffic {
+    active,
+    idle,
+    connections,
+    connect_errors,
+    requests,
+    retries,
+    redispatches,
+    failures,
+    bytes_in,
+    bytes_out,
+});
 
 #[cfg(test)]
 mod tests {
@@ -177,9 +103,9 @@ mod tests {
         }
         sharded.shard(1).responded(503);
         sharded.shard(1).responded(999);
-        let totals = sharded.totals();
-        assert_eq!(totals.accepted, 6);
-        assert_eq!(totals.responses, [0, 3, 0, 0, 1]);
+        let expected =
+            ListenerTraffic { accepted: 6, responses: Responses([0, 3, 0, 0, 1]), ..ListenerTraffic::default() };
+        assert_eq!(sharded.total(), expected);
     }
 
     #[test]
@@ -187,6 +113,6 @@ mod tests {
         let sharded: Sharded<BackendShard> = Sharded::new(2);
         sharded.shard(1).active.add(2);
         sharded.shard(1).active.sub(1);
-        assert_eq!(sharded.totals().active, 1);
+        assert_eq!(sharded.total().active, 1);
     }
 }

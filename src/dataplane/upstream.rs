@@ -108,13 +108,16 @@ impl View {
         Self { version, upstreams, picker }
     }
 
-    /// The algorithm's choice among those that were not tried.
-    pub(super) fn pick(&self, client: IpAddr, tried: &[Rc<Upstream>]) -> Option<Rc<Upstream>> {
-        let is_tried = |u: &Rc<Upstream>| tried.iter().any(|t| Rc::ptr_eq(t, u));
+    /// The algorithm's choice among those that were not tried: it takes over from the last one that was.
+    pub(super) fn pick(&self, client: IpAddr, already: &[Rc<Upstream>]) -> Option<Rc<Upstream>> {
+        let is_tried = |u: &Rc<Upstream>| already.iter().any(|t| Rc::ptr_eq(t, u));
         let tried: Vec<usize> = (0..self.upstreams.len()).filter(|i| is_tried(&self.upstreams[*i])).collect();
         let load = |index: usize| self.upstreams[index].load();
         let ask = Ask { client, load: &load, tried: &tried };
         let index = self.picker.borrow_mut().pick(&ask)?;
+        if let Some(failed) = already.last() {
+            failed.counters().redispatches.add(1);
+        }
         Some(self.upstreams[index].clone())
     }
 
@@ -183,7 +186,7 @@ impl Upstream {
         };
         match &result {
             Ok(_) => self.counters().connections.add(1),
-            Err(_) => self.counters().connect_failures.add(1),
+            Err(_) => self.counters().connect_errors.add(1),
         }
         result
     }

@@ -1,12 +1,12 @@
-//! Whether backends serve, and whether this node is fit to own a Vip.
+//! Whether backends serve, and whether the addresses that Vips track answer this node.
 //!
 //! A *check* is one question put to one backend: [`tcp`] asks for a connection, [`http`] for an expected status.
 //! [`checker`] puts the questions at their times and feeds the answers to [`threshold`], which alone decides whether a
 //! backend is in rotation: the first answer ever decides at once, later ones only after `rise` or `fall` in a row.
 //! The result is a [`HealthTable`](crate::model::HealthTable), which the plan turns into the data plane's pools.
 //!
-//! [`track`] does the same for what a Vip tracks: devices with a carrier and addresses that answer pings. Its result
-//! is an opinion about *this node*, never about a backend: the health of a pool moves no Vip.
+//! [`track`] does the same for the addresses that a Vip pings. Its result is an opinion about *this node*, never about
+//! a backend: the health of a pool moves no Vip.
 //!
 //! A new kind of check is one file beside [`tcp`] and one line in `ask`.
 

@@ -1,13 +1,14 @@
-//! What a Vip tracks: whether *this node* is fit to own it.
+//! The ping targets of Vips: which of them answer *this node*.
 //!
-//! Devices must have a carrier, and ping targets must answer. The opinion on a target changes slowly and unevenly: it
-//! is lost after [`FALL`] silent pings over at least [`WINDOW`], and back after [`RISE`] answers. A gateway that drops
-//! a few pings under load must not move a Vip; and as a lost target only ever yields to a node that has it, being
-//! slow costs little. A target that has not been pinged for a whole window yet counts as fine.
+//! The opinion on a target changes slowly and unevenly: it is lost after [`FALL`] silent pings over at least [`WINDOW`],
+//! and back after [`RISE`] answers. A gateway that drops a few pings under load must not move a Vip; and as a lost
+//! target only ever yields to a node that has it, being slow costs little. A target that has not been pinged for a whole
+//! window yet counts as fine.
 //!
-//! Nothing here decides anything about ownership: the words go to the election, which compares nodes.
+//! Nothing here decides anything about ownership: the plan makes reasons of it, with those of the devices
+//! ([`Eligibility`](crate::model::Eligibility)), and the election compares nodes.
 
-use crate::model::{Desired, ObservedNetwork, Peer, Vip};
+use crate::model::Desired;
 use futures::{StreamExt, stream};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -38,13 +39,6 @@ pub type PingTable = BTreeMap<IpAddr, bool>;
 pub trait PingIo: Send + Sync + 'static {
     /// The time to the answer, or why there is none within the time given, in words.
     fn ping(&self, target: IpAddr, timeout: Duration) -> impl Future<Output = Result<Duration, String>> + Send;
-}
-
-/// Why the node `me` is not fit to own `vip`, in words, one each; empty if it is.
-pub fn reasons(vip: &Vip, me: &Peer, network: &ObservedNetwork, pings: &PingTable) -> Vec<String> {
-    let devices = vip.track.interfaces.iter().filter_map(|interface| device_reason(interface, me, network));
-    let silent = vip.track.ping.iter().filter(|target| pings.get(target) == Some(&false));
-    devices.chain(silent.map(|target| format!("{target} does not answer pings"))).collect()
 }
 
 /// What is known of one ping target.
@@ -140,16 +134,6 @@ fn announce(target: IpAddr, before: bool, after: bool, answer: &Result<Duration,
 
 fn wanted(desired: &Desired) -> BTreeSet<IpAddr> {
     desired.vips.values().flat_map(|vip| vip.track.ping.iter().copied()).collect()
-}
-
-fn device_reason(interface: &str, me: &Peer, network: &ObservedNetwork) -> Option<String> {
-    let device = me.resolve_interface(interface);
-    let shown = if device == interface { device.to_owned() } else { format!("{interface} ({device})") };
-    match network.link_named(device) {
-        None => Some(format!("{shown} does not exist")),
-        Some(link) if !link.running => Some(format!("{shown} has no carrier")),
-        Some(_) => None,
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{Failback, FailbackMode, Heartbeat, Link, Name, Track, VipAddress};
+use crate::model::{Failback, FailbackMode, Name, Track, Vip, VipAddress};
 use proptest::prelude::*;
 use std::sync::Mutex;
 
@@ -7,52 +7,16 @@ fn name(text: &str) -> Name {
     Name::new(text).unwrap()
 }
 
-fn vip(interfaces: &[&str], ping: &[&str]) -> Vip {
+fn vip(ping: &[&str]) -> Vip {
     Vip {
         name: name("web"),
         addresses: vec![VipAddress::host("198.51.100.10".parse().unwrap())],
         interface: None,
         nodes: vec![name("lb1")],
         failback: Failback { mode: FailbackMode::Auto, after: Duration::from_secs(5) },
-        track: Track {
-            interfaces: interfaces.iter().map(|&text| text.to_owned()).collect(),
-            ping: ping.iter().map(|text| text.parse().unwrap()).collect(),
-        },
+        track: Track { interfaces: Vec::new(), ping: ping.iter().map(|text| text.parse().unwrap()).collect() },
         listeners: Vec::new(),
     }
-}
-
-fn me() -> Peer {
-    let interfaces = BTreeMap::from([("front".to_owned(), "eno1".to_owned())]);
-    Peer { name: name("lb1"), addresses: Vec::new(), interfaces, heartbeat: Heartbeat::default() }
-}
-
-fn network(links: &[(&str, bool)]) -> ObservedNetwork {
-    let link = |(index, (name, running)): (usize, &(&str, bool))| {
-        let index = index as u32;
-        (index, Link { index, name: (*name).to_owned(), mac: None, loopback: false, running: *running })
-    };
-    ObservedNetwork { links: links.iter().enumerate().map(link).collect(), addresses: Vec::new() }
-}
-
-#[test]
-fn what_speaks_against_a_node_is_said_in_words() {
-    let vip = vip(&["eth0", "front", "eth9"], &["198.51.100.1", "2001:db8::1"]);
-    let network = network(&[("eth0", false), ("eno1", false)]);
-    let pings = PingTable::from([("198.51.100.1".parse().unwrap(), false), ("2001:db8::1".parse().unwrap(), true)]);
-    let expected = [
-        "eth0 has no carrier",
-        "front (eno1) has no carrier",
-        "eth9 does not exist",
-        "198.51.100.1 does not answer pings",
-    ];
-    assert_eq!(reasons(&vip, &me(), &network, &pings), expected);
-}
-
-#[test]
-fn a_node_that_has_everything_or_has_not_looked_yet_is_fit() {
-    let vip = vip(&["front"], &["198.51.100.1"]);
-    assert!(reasons(&vip, &me(), &network(&[("eno1", true)]), &PingTable::new()).is_empty());
 }
 
 #[expect(clippy::disallowed_methods, reason = "any instant will do")]
@@ -134,7 +98,7 @@ async fn silent_targets_are_lost_found_again_and_forgotten() {
     let net = FakeNet::default();
     net.alive.lock().unwrap().insert(good);
     let wanted = Desired {
-        vips: BTreeMap::from([(name("web"), Arc::new(vip(&[], &["198.51.100.1", "198.51.100.2"])))]),
+        vips: BTreeMap::from([(name("web"), Arc::new(vip(&["198.51.100.1", "198.51.100.2"])))]),
         ..Desired::default()
     };
     let (desired, receiver) = watch::channel(Arc::new(wanted));

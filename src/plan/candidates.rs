@@ -90,6 +90,28 @@ mod tests {
     }
 
     #[test]
+    fn a_tracked_device_goes_by_the_name_that_the_peer_gives_it() {
+        let (mut desired, mut network) = (desired(), network());
+        let peer = Arc::make_mut(desired.peers.get_mut("lb1").unwrap());
+        peer.interfaces.insert("back".into(), "eth1".into());
+        Arc::make_mut(desired.vips.get_mut("web").unwrap()).track.interfaces = vec!["back".into()];
+        assert!(candidate(&desired, &network, &BTreeMap::new()).eligibility.is_eligible());
+        network.links.get_mut(&3).unwrap().running = false;
+        let reasons = candidate(&desired, &network, &BTreeMap::new()).eligibility.reasons;
+        assert_eq!(reasons, ["eth1 has no carrier"]);
+    }
+
+    #[test]
+    fn a_target_that_has_not_been_asked_yet_counts_as_answering() {
+        let mut desired = desired();
+        Arc::make_mut(desired.vips.get_mut("web").unwrap()).track.ping = vec![ip("2001:db8::1")];
+        let reasons = |pings| candidate(&desired, &network(), &pings).eligibility.reasons;
+        assert_eq!(reasons(BTreeMap::new()), [""; 0]);
+        let silent = BTreeMap::from([(ip("2001:db8::1"), false)]);
+        assert_eq!(reasons(silent), ["2001:db8::1 does not answer pings"]);
+    }
+
+    #[test]
     fn loopback_needs_no_carrier_and_is_not_probed() {
         let mut network = network();
         let link = network.links.get_mut(&2).unwrap();

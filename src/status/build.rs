@@ -1,6 +1,6 @@
 use super::{
-    Condition, EventStatus, ObjectStatus, ProblemStatus, ProcessStatus, ReconcileStatus, StateStatus, Status,
-    Timestamp, conditions, sections,
+    Condition, EventStatus, ObjectStatus, ProblemStatus, ProcessStatus, ProxyStatus, ReconcileStatus, StateStatus,
+    Status, Timestamp, conditions, sections,
 };
 use crate::model::{
     Desired, ElectionView, Eligibility, HealthTable, Name, ObservedNetwork, Problem, ReconcileStats, Severity,
@@ -108,6 +108,7 @@ impl Status {
             vips: sections::vips(inputs),
             peers: sections::peers(inputs),
             pools: sections::pools(inputs),
+            proxy: proxy(inputs),
             state: state(inputs),
             reconcile: reconcile(inputs),
             problems: inputs.problems.iter().map(problem).collect(),
@@ -116,6 +117,15 @@ impl Status {
         };
         status.conditions = conditions::judge(&status, inputs);
         status
+    }
+}
+
+fn proxy(inputs: &Inputs<'_>) -> ProxyStatus {
+    let traffic = inputs.traffic;
+    ProxyStatus {
+        connections: traffic.connections,
+        max_connections: traffic.max_connections,
+        accept_failures: traffic.accept_failures,
     }
 }
 

@@ -296,10 +296,10 @@ fn traffic() -> TrafficSnapshot {
         bytes_in: 50_000,
         bytes_out: 5_000_000,
         refused: 1,
-        errors: 2,
     };
     let backend = BackendTraffic {
         active: 2,
+        idle: 4,
         connections: 20,
         requests: 250,
         connect_errors: 1,
@@ -308,9 +308,13 @@ fn traffic() -> TrafficSnapshot {
         bytes_out: 2_500_000,
         retries: 1,
         redispatches: 3,
+        failures: 6,
     };
     TrafficSnapshot {
         listeners: BTreeMap::from([(at("198.51.100.10:80"), listener)]),
         backends: BTreeMap::from([((name("web"), name("webA")), backend)]),
+        accept_failures: 7,
+        connections: 5,
+        max_connections: 4000,
     }
 }

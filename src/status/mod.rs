@@ -36,8 +36,8 @@ mod shipped_tests;
 pub use build::{Clock, Inputs, StateInputs};
 pub use time::{Timestamp, TimestampError};
 pub use value::{
-    Condition, ConditionStatus, EventStatus, ObjectStatus, ProblemStatus, ProcessStatus, ReconcileStatus, StateStatus,
-    Status,
+    Condition, ConditionStatus, EventStatus, ObjectStatus, ProblemStatus, ProcessStatus, ProxyStatus, ReconcileStatus,
+    StateStatus, Status,
 };
 pub use value_net::{
     BackendStatus, CheckStatus, ForeignStatus, ListenerStatus, PathStatus, PeerStatus, PoolStatus, VipAddressStatus,

@@ -121,7 +121,6 @@ fn listener_status(listener: &Listener, address: SocketAddr, inputs: &Inputs<'_>
         bytes_in: traffic.bytes_in,
         bytes_out: traffic.bytes_out,
         refused: traffic.refused,
-        errors: traffic.errors,
     }
 }
 
@@ -206,6 +205,7 @@ fn backend_status(pool: &Pool, backend: &Backend, inputs: &Inputs<'_>) -> Backen
         failed: health.map_or(0, |health| health.failed),
         last_check: health.and_then(|health| last_check(health, inputs)),
         active: traffic.active,
+        idle: traffic.idle,
         connections: traffic.connections,
         connect_errors: traffic.connect_errors,
         requests: traffic.requests,
@@ -214,6 +214,7 @@ fn backend_status(pool: &Pool, backend: &Backend, inputs: &Inputs<'_>) -> Backen
         bytes_out: traffic.bytes_out,
         retries: traffic.retries,
         redispatches: traffic.redispatches,
+        failures: traffic.failures,
     }
 }
 

@@ -2,14 +2,12 @@
 //! says what systemd understands and the agent accepts.
 
 use super::{fixture::World, metrics};
+use crate::cli;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 const DASHBOARD: &str = include_str!("../../dashboards/lbagent.json");
 const UNIT: &str = include_str!("../../systemd/lbagent.service");
-
-/// What `lbagent run` accepts.
-const RUN_FLAGS: [&str; 6] = ["--state-dir", "--node", "--key-file", "--http", "--socket", "--workers"];
 
 /// Names of metrics, and the labels of each.
 fn exported() -> BTreeMap<String, BTreeSet<String>> {
@@ -117,14 +115,28 @@ fn one(section: &str, key: &str) -> &'static str {
 fn the_unit_starts_reloads_and_stops_the_agent() {
     let command: Vec<&str> = one("Service", "ExecStart").split_whitespace().collect();
     assert!(command[0].starts_with('/') && command[0].ends_with("/lbagent"), "{command:?}");
-    assert_eq!(command[1], "run");
-    for flag in command.iter().filter(|word| word.starts_with("--")) {
-        assert!(RUN_FLAGS.contains(flag), "lbagent run has no {flag}");
-    }
+    let said = cli::command().try_get_matches_from(&command).unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert_eq!(said.subcommand_name(), Some("run"));
     assert_eq!(one("Service", "ExecReload"), "/bin/kill -HUP $MAINPID");
     assert_eq!(one("Service", "KillSignal"), "SIGTERM");
     assert_eq!(one("Service", "Restart"), "on-failure");
     assert_eq!(one("Install", "WantedBy"), "multi-user.target");
+}
+
+/// The unit's comment says that every option has a variable, and names some.
+#[test]
+fn the_environment_file_can_say_whatever_run_accepts() {
+    let command = cli::command();
+    let options = command.find_subcommand("run").unwrap().get_opts();
+    let variables: BTreeMap<&str, Option<&str>> =
+        options.map(|option| (option.get_id().as_str(), option.get_env().and_then(|name| name.to_str()))).collect();
+    for (option, variable) in &variables {
+        assert_eq!(variable.map(str::to_owned), Some(format!("LBAGENT_{}", option.to_uppercase())));
+    }
+    let words = UNIT.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let named: Vec<&str> = words.filter(|word| word.starts_with("LBAGENT_")).collect();
+    assert!(!named.is_empty());
+    named.iter().for_each(|name| assert!(variables.values().any(|known| known == &Some(*name)), "{name}"));
 }
 
 #[test]

@@ -28,6 +28,8 @@ pub struct Status {
     pub peers: Vec<PeerStatus>,
     /// In order of name.
     pub pools: Vec<PoolStatus>,
+    /// The data plane as a whole.
+    pub proxy: ProxyStatus,
     /// The files.
     pub state: StateStatus,
     /// The loop.
@@ -66,6 +68,18 @@ pub enum ConditionStatus {
     /// It cannot be told (yet).
     #[default]
     Unknown,
+}
+
+/// The data plane as a whole; what it carried is said at each listener and backend.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ProxyStatus {
+    /// Client connections open now.
+    pub connections: u64,
+    /// How many there may be; more wait in the kernel's queues.
+    pub max_connections: u64,
+    /// Times that no connection could be accepted for want of descriptors or memory.
+    pub accept_failures: u64,
 }
 
 /// The state directory and what is in force.

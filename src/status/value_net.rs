@@ -89,7 +89,7 @@ pub struct ListenerStatus {
     /// Client connections accepted.
     #[serde(default)]
     pub accepted: u64,
-    /// HTTP requests.
+    /// HTTP requests begun, refused ones included.
     #[serde(default)]
     pub requests: u64,
     /// HTTP responses by class, `1xx` to `5xx`.
@@ -101,12 +101,9 @@ pub struct ListenerStatus {
     /// Bytes to clients.
     #[serde(default)]
     pub bytes_out: u64,
-    /// Connections closed at once because of a limit, and accepts that failed.
+    /// HTTP requests refused as malformed, too large or too slow.
     #[serde(default)]
     pub refused: u64,
-    /// Connections that ended badly on the client's side.
-    #[serde(default)]
-    pub errors: u64,
 }
 
 /// A node.
@@ -220,6 +217,9 @@ pub struct BackendStatus {
     /// Requests or connections in progress now.
     #[serde(default)]
     pub active: u64,
+    /// Connections kept for the next request now.
+    #[serde(default)]
+    pub idle: u64,
     /// Connections established.
     #[serde(default)]
     pub connections: u64,
@@ -232,18 +232,21 @@ pub struct BackendStatus {
     /// HTTP responses by class, `1xx` to `5xx`.
     #[serde(default)]
     pub responses: BTreeMap<String, u64>,
-    /// Bytes to the backend.
+    /// Bytes to the backend: as for a listener, *in* is what requests are made of.
     #[serde(default)]
     pub bytes_in: u64,
     /// Bytes from the backend.
     #[serde(default)]
     pub bytes_out: u64,
-    /// Tried again at this backend.
+    /// Requests tried again here because a kept connection had died.
     #[serde(default)]
     pub retries: u64,
-    /// Moved to another backend after this one failed.
+    /// Requests or connections moved on to another backend because this one had failed.
     #[serde(default)]
     pub redispatches: u64,
+    /// Responses that never came, came too late, were malformed or broke off.
+    #[serde(default)]
+    pub failures: u64,
 }
 
 /// How a check ended.

@@ -156,7 +156,8 @@ impl<S: Transport> Client<S> {
         .await;
     }
 
-    pub(super) fn begin_exchange(&mut self) {
+    fn begin_exchange(&mut self) {
+        self.counted.shard().requests.add(1);
         self.exchanging.begin(&self.listening.service.load().in_flight);
         if self.working.is_none() {
             self.working = Some(self.worker.working());
@@ -205,7 +206,6 @@ impl<S: Transport> Client<S> {
             }
         };
         if step.is_some() {
-            self.counted.shard().requests.add(1);
             self.begin_exchange();
         }
         if bodiless {

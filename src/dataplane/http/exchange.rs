@@ -221,8 +221,8 @@ impl<'a, S: Transport, B: Transport> Exchange<'a, S, B> {
         let (client, backend) = (self.client.counted.shard(), self.upstream.counters());
         client.bytes_in.add(from_client);
         client.bytes_out.add(to_client);
-        backend.bytes_in.add(from_backend);
-        backend.bytes_out.add(to_backend);
+        backend.bytes_in.add(to_backend);
+        backend.bytes_out.add(from_backend);
         self.sender.ever_sent |= to_backend > 0;
         from_client + to_backend + from_backend + to_client
     }

@@ -117,7 +117,7 @@ impl Attempts {
             return Ok((stream, true));
         }
         upstream.connect(job.view.timeouts().connect).await.map(|stream| (stream, false)).map_err(|error| {
-            self.give_up(upstream);
+            self.tried.push(upstream.clone());
             match error {
                 ConnectError::Timeout => Page::new(504, "The server could not be reached in time."),
                 ConnectError::Failed(error) => {
@@ -138,14 +138,9 @@ impl Attempts {
             self.afresh = Some(upstream.clone());
         } else {
             upstream.counters().failures.add(1);
-            self.give_up(upstream);
+            self.tried.push(upstream.clone());
         }
         true
-    }
-
-    fn give_up(&mut self, upstream: &Rc<Upstream>) {
-        upstream.counters().retries.add(1);
-        self.tried.push(upstream.clone());
     }
 }
 
@@ -154,7 +149,10 @@ async fn fail<S: Transport>(client: &mut Client<S>, outcome: Outcome, job: &Job,
     let page = match outcome {
         Outcome::ClientGone => return Next::Drop,
         Outcome::ClientLate { answered: true } => return Next::Reset,
-        Outcome::ClientLate { answered: false } => Page::new(408, "The request took too long to arrive."),
+        Outcome::ClientLate { answered: false } => {
+            client.counted.shard().refused.add(1);
+            Page::new(408, "The request took too long to arrive.")
+        }
         Outcome::BadBody { answered: true, .. } => return Next::Reset,
         Outcome::BadBody { answered: false, refusal } => {
             client.counted.shard().refused.add(1);

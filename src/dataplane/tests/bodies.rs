@@ -131,8 +131,8 @@ fn a_client_that_reads_nothing_holds_nobody_up_and_is_not_fed_into_memory() {
     for client in &mut greedy {
         client.send("GET /endless HTTP/1.1\r\nHost: t\r\n\r\n");
     }
-    lab.until("they are all stuck", |t| t.backends[0].totals.active == 4);
-    let stuck = |lab: &Lab| lab.traffic().backends[0].totals.bytes_in;
+    lab.until("they are all stuck", |t| backend(t, 0).active == 4);
+    let stuck = |lab: &Lab| backend(&lab.traffic(), 0).bytes_out;
     eventually("nothing moves any more", || {
         let before = stuck(&lab);
         thread::sleep(Duration::from_millis(100));
@@ -142,7 +142,7 @@ fn a_client_that_reads_nothing_holds_nobody_up_and_is_not_fed_into_memory() {
         assert_eq!(lab.get("/quick").text(), "ok");
     }
     drop(greedy);
-    lab.until("they are gone", |t| t.backends[0].totals.active == 0);
+    lab.until("they are gone", |t| backend(t, 0).active == 0);
 }
 
 #[test]
@@ -152,11 +152,13 @@ fn a_client_that_stops_in_the_body_is_given_up() {
     let mut client = lab.connect();
     assert_eq!(client.ask("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 10\r\n\r\nhalf").status(), 408);
     client.expect_end();
+    let counted = listener(&lab.traffic());
+    assert_eq!((counted.requests, counted.refused), (1, 1));
     let mut client = lab.connect();
     client.send("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 10\r\n\r\nhalf");
     client.stream.shutdown(std::net::Shutdown::Write).unwrap();
     assert!(client.rest().unwrap_or_default().is_empty(), "who breaks off gets nothing");
-    lab.until("the backend is free", |t| t.backends[0].totals.active == 0);
+    lab.until("the backend is free", |t| backend(t, 0).active == 0);
     assert!(server.seen().is_empty(), "and the backend never saw a whole request");
 }
 
@@ -169,7 +171,7 @@ fn a_broken_chunk_ends_the_request_and_the_backend_never_takes_it_for_complete()
         client.ask("POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nxyz\r\n0\r\n\r\n");
     assert_eq!((response.status(), response.field("connection")), (400, Some("close")));
     client.expect_end();
-    lab.until("the backend's connection is gone", |t| t.backends[0].totals.active == 0);
+    lab.until("the backend's connection is gone", |t| backend(t, 0).active == 0);
     assert!(server.seen().is_empty());
-    assert_eq!(lab.traffic().backends[0].totals.idle, 0);
+    assert_eq!(backend(&lab.traffic(), 0).idle, 0);
 }

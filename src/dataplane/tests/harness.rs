@@ -1,10 +1,10 @@
 //! A data plane on loopback, backends that do what a test says, and clients that look at every byte.
 
 use crate::{
-    dataplane::{Dataplane, Traffic},
+    dataplane::Dataplane,
     model::{
-        Backend, Balance, Check, Listener, ListenerConfig, ListenerTimeouts, Name, Pool, PoolConfig, PoolTimeouts,
-        Protocol, ProxyConfig, Route, Sticky,
+        Backend, BackendTraffic, Balance, Check, Listener, ListenerConfig, ListenerTimeouts, ListenerTraffic, Name,
+        Pool, PoolConfig, PoolTimeouts, Protocol, ProxyConfig, Route, Sticky, TrafficSnapshot,
     },
 };
 use std::{
@@ -142,14 +142,24 @@ impl Lab {
         response
     }
 
-    pub(super) fn traffic(&self) -> Traffic {
+    pub(super) fn traffic(&self) -> TrafficSnapshot {
         self.plane.traffic()
     }
 
     /// Waits until the counters say so.
-    pub(super) fn until(&self, what: &str, condition: impl Fn(&Traffic) -> bool) {
+    pub(super) fn until(&self, what: &str, condition: impl Fn(&TrafficSnapshot) -> bool) {
         eventually(what, || condition(&self.traffic()));
     }
+}
+
+/// Of the only listener.
+pub(super) fn listener(traffic: &TrafficSnapshot) -> ListenerTraffic {
+    *traffic.listeners.values().next().unwrap()
+}
+
+/// Of the backend `b0`, `b1` …
+pub(super) fn backend(traffic: &TrafficSnapshot, number: usize) -> BackendTraffic {
+    traffic.backends[&(name("pool"), name(&format!("b{number}")))]
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test's patience")]

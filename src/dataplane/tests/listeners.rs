@@ -6,7 +6,7 @@ use crate::{
     model::{ListenerConfig, Protocol, ProxyConfig},
 };
 use std::{
-    io::Read,
+    io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     num::NonZeroUsize,
     sync::{
@@ -98,9 +98,9 @@ fn edits_under_load_fail_no_request() {
     }
     let good = load.good() as u64;
     load.end();
-    let totals = lab.traffic().listeners[0].totals;
-    assert!(totals.requests >= good && totals.responses[1] >= good, "counted through all edits: {totals:?}");
-    assert_eq!(totals.responses[3] + totals.responses[4], 0);
+    let totals = listener(&lab.traffic());
+    assert!(totals.requests >= good && totals.responses.0[1] >= good, "counted through all edits: {totals:?}");
+    assert_eq!(totals.responses.0[3] + totals.responses.0[4], 0);
 }
 
 #[test]
@@ -130,11 +130,17 @@ fn removing_and_adding_an_address_again_is_no_conflict_with_oneself() {
     let setup = Setup::http(&[server.address]);
     let lab = setup.run();
     for _ in 0..30 {
-        let _waiting = lab.connect();
+        // It may meet an old socket just as that is closed, and is reset then; what counts is that apply succeeds.
+        let _waiting = TcpStream::connect(lab.address);
         lab.plane.apply(Arc::default());
         lab.apply(&setup);
     }
-    assert_eq!(lab.get("/").status(), 200);
+    let status = || -> Option<u16> {
+        let mut client = Wire::new(TcpStream::connect(lab.address).ok()?);
+        client.stream.write_all(GET.as_bytes()).ok()?;
+        Some(client.try_message(false).ok()?.status())
+    };
+    eventually("it serves", || status() == Some(200));
 }
 
 #[test]
@@ -148,7 +154,7 @@ fn pool_and_protocol_change_without_touching_the_socket() {
     assert_eq!(lab.connect().rest().unwrap(), b"raw");
     lab.apply(&http);
     assert_eq!(old.ask(GET).text(), "a /", "what was established goes on");
-    assert_eq!(lab.traffic().listeners[0].totals.accepted, 2, "one listener all the time");
+    assert_eq!(listener(&lab.traffic()).accepted, 2, "one listener all the time");
 }
 
 #[test]
@@ -206,7 +212,7 @@ fn a_thousand_idle_connections_are_carried() {
     let server = Server::named("a");
     let lab = Setup::http(&[server.address]).run();
     let mut idle: Vec<_> = (0..1000).map(|_| lab.connect()).collect();
-    lab.until("all are accepted", |t| t.listeners[0].totals.open == 1000);
+    lab.until("all are accepted", |t| listener(t).active == 1000);
     for client in idle.iter_mut().step_by(97) {
         assert_eq!(client.ask(GET).status(), 200);
     }
@@ -214,7 +220,7 @@ fn a_thousand_idle_connections_are_carried() {
     assert_eq!(traffic.connections, 1000);
     assert!(traffic.max_connections > 1000);
     drop(idle);
-    lab.until("all are gone", |t| t.listeners[0].totals.open == 0 && t.connections == 0);
+    lab.until("all are gone", |t| listener(t).active == 0 && t.connections == 0);
 }
 
 #[test]
@@ -228,7 +234,7 @@ fn more_connections_than_a_worker_takes_wait_their_turn() {
         client.send(GET);
     }
     thread::sleep(Duration::from_millis(50));
-    assert_eq!((lab.traffic().listeners[0].totals.accepted, server.connections()), (4, 0), "and no more");
+    assert_eq!((listener(&lab.traffic()).accepted, server.connections()), (4, 0), "and no more");
     for client in &mut clients[..4] {
         client.send(GET);
     }
@@ -252,7 +258,7 @@ fn shutdown_lets_requests_end_and_then_closes() {
     assert_eq!(idle.ask(GET).status(), 200);
     let mut slow = lab.connect();
     slow.send("GET /slow HTTP/1.1\r\nHost: t\r\n\r\n");
-    lab.until("it is under way", |t| t.backends[0].totals.active == 1);
+    lab.until("it is under way", |t| backend(t, 0).active == 1);
     lab.plane.shutdown(PATIENCE);
     let response = slow.message(false);
     assert_eq!((response.text(), response.field("connection")), ("done", Some("close")));
@@ -267,7 +273,7 @@ fn shutdown_waits_no_longer_than_it_was_told() {
     let server = Server::raw(|_, mut wire| drop(wire.rest()));
     let lab = Setup::tcp(&[server.address]).run();
     let mut client = lab.connect();
-    lab.until("it is there", |t| t.backends[0].totals.active == 1);
+    lab.until("it is there", |t| backend(t, 0).active == 1);
     lab.plane.shutdown(Duration::from_millis(50));
     let mut end = [0];
     assert!(matches!(client.stream.read(&mut end), Ok(0) | Err(_)));
@@ -323,6 +329,6 @@ fn new_connections_count_as_in_flight_for_a_second() {
         let _client = lab.connect();
         eventually("it counts", || lab.plane.in_flight(&name("vip")) == 1);
         eventually("it has grown up", || lab.plane.in_flight(&name("vip")) == 0);
-        assert_eq!(lab.traffic().listeners[0].totals.open, 1, "and lives on");
+        assert_eq!(listener(&lab.traffic()).active, 1, "and lives on");
     }
 }

@@ -21,8 +21,9 @@ fn a_backend_that_cannot_be_reached_is_passed_by() {
     }
     let mut client = lab.connect();
     assert_eq!(client.ask(POST).text(), "b1 /", "nothing was sent, so anything may be tried elsewhere");
-    let failed = lab.traffic().backends[0].totals;
-    assert!(failed.connect_failures > 0 && failed.retries == failed.connect_failures && failed.requests == 0);
+    let failed = backend(&lab.traffic(), 0);
+    assert_eq!((failed.requests, failed.retries), (0, 0));
+    assert!(failed.connect_errors > 0 && failed.redispatches == failed.connect_errors);
 }
 
 #[test]
@@ -71,6 +72,8 @@ fn a_kept_connection_that_died_is_replaced_for_requests_that_may_be_repeated() {
     // This one may have been processed.
     assert_eq!(client.ask("POST /die HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n").status(), 502);
     assert_eq!(server.paths().iter().filter(|p| *p == "/die").count(), 3, "never twice");
+    let counted = backend(&lab.traffic(), 0);
+    assert_eq!((counted.retries, counted.redispatches, counted.failures), (1, 0, 2));
 }
 
 #[test]
@@ -162,7 +165,7 @@ fn nonsense_from_a_backend_is_502() {
             message = client.message(false);
         }
         assert_eq!(message.status(), 502, "{response:?}");
-        assert_eq!(lab.traffic().backends[0].totals.failures, 1);
+        assert_eq!(backend(&lab.traffic(), 0).failures, 1);
     }
 }
 
@@ -212,15 +215,15 @@ fn a_backend_that_goes_down_loses_its_idle_connections() {
     for _ in 0..4 {
         client.ask(GET);
     }
-    lab.until("both are kept", |t| t.backends.iter().all(|b| b.totals.idle == 1));
+    lab.until("both are kept", |t| t.backends.values().all(|b| b.idle == 1));
     setup.down.insert(name("b0"));
     lab.apply(&setup);
-    lab.until("the idle connection is dropped", |t| t.backends[0].totals.idle == 0);
-    assert_eq!(lab.traffic().backends[1].totals.idle, 1);
+    lab.until("the idle connection is dropped", |t| backend(t, 0).idle == 0);
+    assert_eq!(backend(&lab.traffic(), 1).idle, 1);
     for _ in 0..4 {
         assert_eq!(client.ask(GET).text(), "b1 /");
     }
-    assert_eq!(lab.traffic().backends[0].totals.requests, 2, "its counters are kept");
+    assert_eq!(backend(&lab.traffic(), 0).requests, 2, "its counters are kept");
 }
 
 #[test]
@@ -232,7 +235,7 @@ fn an_idle_connection_that_the_backend_closes_is_given_back() {
     let lab = one_worker(&Setup::http(&[server.address]));
     let mut client = lab.connect();
     assert_eq!(client.ask(GET).status(), 200);
-    lab.until("the sweep has found it", |t| t.backends[0].totals.idle == 0);
+    lab.until("the sweep has found it", |t| backend(t, 0).idle == 0);
 }
 
 #[test]
@@ -249,7 +252,7 @@ fn a_client_that_leaves_frees_its_backend() {
     client.send(GET);
     client.exactly(100).unwrap();
     drop(client);
-    lab.until("nothing is under way", |t| t.backends[0].totals.active == 0 && t.listeners[0].totals.open == 0);
+    lab.until("nothing is under way", |t| backend(t, 0).active == 0 && listener(t).active == 0);
 }
 
 #[test]

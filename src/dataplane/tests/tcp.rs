@@ -27,10 +27,10 @@ fn bytes_go_both_ways_and_a_fin_closes_one_direction_only() {
     assert_eq!(client.exactly(5).unwrap(), b"hello");
     client.stream.shutdown(Shutdown::Write).unwrap();
     assert_eq!(client.rest().unwrap(), b"bye", "the other direction goes on");
-    lab.until("it is over", |t| t.backends[0].totals.active == 0 && t.listeners[0].totals.open == 0);
+    lab.until("it is over", |t| backend(t, 0).active == 0 && listener(t).active == 0);
     let traffic = lab.traffic();
-    assert_eq!((traffic.listeners[0].totals.bytes_in, traffic.listeners[0].totals.bytes_out), (5, 10));
-    assert_eq!((traffic.backends[0].totals.bytes_out, traffic.backends[0].totals.bytes_in), (5, 10));
+    assert_eq!((listener(&traffic).bytes_in, listener(&traffic).bytes_out), (5, 10));
+    assert_eq!((backend(&traffic, 0).bytes_in, backend(&traffic, 0).bytes_out), (5, 10));
 }
 
 #[test]
@@ -65,9 +65,9 @@ fn a_reset_is_passed_on_both_ways() {
     assert_eq!(client.rest().unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
     let mut client = lab.connect();
     client.send("x");
-    lab.until("the byte has arrived", |t| t.backends[0].totals.bytes_out == 2);
+    lab.until("the byte has arrived", |t| backend(t, 0).bytes_in == 2);
     client.reset();
-    lab.until("it is over", |t| t.backends[0].totals.active == 0);
+    lab.until("it is over", |t| backend(t, 0).active == 0);
 }
 
 #[test]
@@ -85,9 +85,12 @@ fn connections_are_balanced_and_a_dead_backend_is_passed_by() {
     for _ in 0..6 {
         lab.connect().exactly(2).unwrap();
     }
-    assert!(lab.traffic().backends[0].totals.connect_failures > 0);
+    let dead = backend(&lab.traffic(), 0);
+    assert_eq!((dead.connect_errors, dead.redispatches), (2, 2), "each was moved on");
     let lab = one(&Setup::tcp(&[free_address()]));
     assert!(lab.connect().rest().unwrap_or_default().is_empty(), "nobody to talk to");
+    let dead = backend(&lab.traffic(), 0);
+    assert_eq!((dead.connect_errors, dead.redispatches), (1, 0), "and nowhere to go");
 }
 
 #[test]
@@ -97,7 +100,7 @@ fn a_relay_without_a_byte_for_too_long_ends() {
     let mut client = lab.connect();
     client.exactly(2).unwrap();
     assert!(client.rest().unwrap_or_default().is_empty());
-    lab.until("it is over", |t| t.backends[0].totals.active == 0);
+    lab.until("it is over", |t| backend(t, 0).active == 0);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Samples and their labels: the tables of [`rows`](super::rows) applied to each object, and the few metrics that have
 //! more than one sample per object.
 
-use super::rows::{BACKENDS, LISTENERS, PATHS, PEERS, POOLS, PROCESS, RECONCILE, Row, STATE, VIPS};
+use super::rows::{BACKENDS, LISTENERS, PATHS, PEERS, POOLS, PROCESS, PROXY, RECONCILE, Row, STATE, VIPS};
 use crate::status::{ConditionStatus, ProblemStatus, Status};
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 
@@ -10,6 +10,7 @@ pub(super) fn all(status: &Status) -> Vec<MetricFamily> {
     let mut page = Page(Vec::new());
     agent(&mut page, status);
     vips(&mut page, status);
+    page.table(PROXY, &[(Labels::new(), &status.proxy)]);
     listeners(&mut page, status);
     peers(&mut page, status);
     backends(&mut page, status);

@@ -1,7 +1,7 @@
 //! The tables of metrics that have one sample per object: one row each, in the order of the page.
 
 use crate::status::{
-    BackendStatus, ListenerStatus, PathStatus, PeerStatus, PoolStatus, ProcessStatus, Status, VipStatus,
+    BackendStatus, ListenerStatus, PathStatus, PeerStatus, PoolStatus, ProcessStatus, ProxyStatus, Status, VipStatus,
 };
 use prometheus::proto::MetricType;
 
@@ -30,6 +30,10 @@ fn count(value: u64) -> Option<f64> {
     Some(value as f64)
 }
 
+fn http_count(listener: &ListenerStatus, value: u64) -> Option<f64> {
+    (listener.protocol == "http").then_some(value as f64)
+}
+
 #[rustfmt::skip]
 pub(super) const STATE: &[Row<Status>] = &[
     gauge("lbagent_state_generation", "Grows with each change of state that took effect.",
@@ -46,6 +50,17 @@ pub(super) const RECONCILE: &[Row<Status>] = &[
         |status| status.reconcile.last_at.map(|_| status.reconcile.last_seconds)),
     gauge("lbagent_reconcile_last_timestamp_seconds", "When the last pass ended.",
         |status| status.reconcile.last_at.map(|at| at.unix_seconds())),
+];
+
+/// Of the data plane as a whole.
+#[rustfmt::skip]
+pub(super) const PROXY: &[Row<ProxyStatus>] = &[
+    gauge("lbagent_proxy_connections", "Client connections open, of all listeners that are or were.",
+        |proxy| count(proxy.connections)),
+    gauge("lbagent_proxy_max_connections", "The limit on those; more wait in the kernel's queues.",
+        |proxy| count(proxy.max_connections)),
+    counter("lbagent_proxy_accept_failures_total", "Times that nothing could be accepted for want of descriptors or memory.",
+        |proxy| count(proxy.accept_failures)),
 ];
 
 /// Of the Vips that name this node.
@@ -77,16 +92,14 @@ pub(super) const LISTENERS: &[Row<ListenerStatus>] = &[
         |listener| count(listener.connections)),
     counter("lbagent_listener_accepted_total", "Client connections accepted.",
         |listener| count(listener.accepted)),
-    counter("lbagent_listener_requests_total", "HTTP requests read.",
-        |listener| (listener.protocol == "http").then_some(listener.requests as f64)),
+    counter("lbagent_listener_requests_total", "HTTP requests begun, refused ones included.",
+        |listener| http_count(listener, listener.requests)),
+    counter("lbagent_listener_requests_refused_total", "HTTP requests refused as malformed, too large or too slow.",
+        |listener| http_count(listener, listener.refused)),
     counter("lbagent_listener_received_bytes_total", "Bytes from clients.",
         |listener| count(listener.bytes_in)),
     counter("lbagent_listener_sent_bytes_total", "Bytes to clients.",
         |listener| count(listener.bytes_out)),
-    counter("lbagent_listener_refused_total", "Client connections turned away or not accepted.",
-        |listener| count(listener.refused)),
-    counter("lbagent_listener_errors_total", "Client connections that ended badly.",
-        |listener| count(listener.errors)),
 ];
 
 /// Of the other nodes.
@@ -138,6 +151,8 @@ pub(super) const BACKENDS: &[Row<BackendStatus>] = &[
         |backend| count(backend.transitions)),
     gauge("lbagent_backend_active", "Requests or connections in progress.",
         |backend| count(backend.active)),
+    gauge("lbagent_backend_idle_connections", "Connections kept for the next request.",
+        |backend| count(backend.idle)),
     counter("lbagent_backend_connections_total", "Connections established.",
         |backend| count(backend.connections)),
     counter("lbagent_backend_connect_errors_total", "Connections that could not be established.",
@@ -148,10 +163,12 @@ pub(super) const BACKENDS: &[Row<BackendStatus>] = &[
         |backend| count(backend.bytes_in)),
     counter("lbagent_backend_received_bytes_total", "Bytes from the backend.",
         |backend| count(backend.bytes_out)),
-    counter("lbagent_backend_retries_total", "Requests or connections tried again at the backend.",
+    counter("lbagent_backend_retries_total", "Requests tried again at the backend because a kept connection had died.",
         |backend| count(backend.retries)),
-    counter("lbagent_backend_redispatches_total", "Requests or connections moved to another backend.",
+    counter("lbagent_backend_redispatches_total", "Requests or connections moved to another backend after this one failed.",
         |backend| count(backend.redispatches)),
+    counter("lbagent_backend_failures_total", "Responses that never came, came too late, were malformed or broke off.",
+        |backend| count(backend.failures)),
 ];
 
 /// Under the customary names of every Prometheus client library.
