@@ -26,9 +26,9 @@ pub struct Row {
     pub vip: Option<Name>,
     /// The longest time without a good answer. `None` where nothing was asked.
     pub outage_ms: Option<u64>,
-    /// Requests over fresh connections without a good answer.
+    /// Requests over fresh connections without a good answer. One whose connection was there and was cut counts as broken.
     pub failed: Option<usize>,
-    /// Long-lived connections that broke.
+    /// Established connections that broke.
     pub broken: Option<usize>,
     /// Requests over fresh connections.
     pub requests: Option<usize>,
@@ -76,7 +76,8 @@ impl Row {
                     row.object(format!("a request failed {late:.1} s after the death, the checks allow {limit:.1} s"));
                 }
             }
-            Expect::Undisturbed if seen.failed > 0 => row.object("no request may fail here"),
+            Expect::Undisturbed if seen.failed + seen.cut > 0 => row.object("no request may fail here"),
+            Expect::Moved if seen.failed > 0 => row.object("no request may fail here"),
             _ => {}
         }
         if seen.requests == 0 {
@@ -170,7 +171,7 @@ mod tests {
 
     fn seen(outage: u64, failed: usize) -> Summary {
         let reasons = if failed > 0 { vec![("timed out".to_owned(), failed)] } else { Vec::new() };
-        Summary { outage: Duration::from_millis(outage), requests: 300, failed, broken: 2, reasons }
+        Summary { outage: Duration::from_millis(outage), requests: 300, failed, cut: 0, broken: 2, reasons }
     }
 
     fn judge(seen: &Summary, late: Option<u64>, expect: &Expect) -> Row {
@@ -180,6 +181,10 @@ mod tests {
     #[test]
     fn undisturbed_means_not_one_failed_request() {
         assert!(judge(&seen(12, 0), None, &Expect::Undisturbed).ok);
+        let cut = Summary { cut: 1, ..seen(12, 0) };
+        assert!(!judge(&cut, None, &Expect::Undisturbed).ok);
+        assert!(judge(&cut, None, &Expect::Moved).ok, "what is under way may break when a VIP moves");
+        assert!(!judge(&seen(12, 1), Some(5), &Expect::Moved).ok);
         let row = judge(&seen(12, 1), Some(5), &Expect::Undisturbed);
         assert!(!row.ok);
         assert_eq!(row.notes, ["no request may fail here", "1× timed out"]);

@@ -16,8 +16,10 @@ pub const CHECK_MARGIN: Duration = Duration::from_secs(1);
 /// What is expected of a Vip in a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expect {
-    /// No request fails.
+    /// No request fails, and none is cut.
     Undisturbed,
+    /// No request fails; what is under way over an established connection may break, until moves are lossless.
+    Moved,
     /// No good answer is missing for longer than this.
     OutageWithin(Duration),
     /// Requests fail only in this time from the beginning of the step.
@@ -72,7 +74,7 @@ pub fn on_failback(vip: &Vip, owner_before: &Name, victim: &Name) -> Expect {
     } else if preferred(vip) != Some(victim) {
         Expect::Skip(format!("{victim} is not the node it prefers"))
     } else {
-        Expect::Undisturbed
+        Expect::Moved
     }
 }
 

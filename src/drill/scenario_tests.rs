@@ -44,7 +44,7 @@ fn a_crash_moves_what_the_victim_owned_and_nothing_else() {
 fn failback_applies_to_what_the_victim_is_to_take_back() {
     let state = pair();
     let web = &state.vips["web"];
-    assert_eq!(on_failback(web, &name("lb1"), &name("lb1")), Expect::Undisturbed);
+    assert_eq!(on_failback(web, &name("lb1"), &name("lb1")), Expect::Moved);
     assert_eq!(on_failback(web, &name("lb2"), &name("lb1")), Expect::Undisturbed);
     let manual = with_web(pair(), |web| web.failback.mode = FailbackMode::Manual);
     assert_eq!(on_failback(&manual.vips["web"], &name("lb1"), &name("lb1")), Expect::Skip("failback is manual".into()));

@@ -39,6 +39,13 @@ impl AskError {
     pub(super) fn is_answer(&self) -> bool {
         matches!(self, Self::Status(_))
     }
+
+    /// Whether the connection was there and is not any more.
+    pub(super) fn is_cut(&self) -> bool {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+        let cut = |kind| matches!(kind, BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof);
+        matches!(self, Self::Connection(error) if cut(error.kind()))
+    }
 }
 
 /// Asks once and reads the answer to its end. `number` makes lines distinct; `stays` asks the other side to keep the

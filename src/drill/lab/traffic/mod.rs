@@ -114,21 +114,24 @@ async fn begin(vip: Name, targets: Vec<Target>, record: Arc<Mutex<Record>>) {
         let (vip, record) = (vip.clone(), record.clone());
         tokio::spawn(async move {
             let (started, address) = (now(), target.address);
-            let result = attempt(&target, number).await;
-            let attempt = Attempt { vip, address, started, ended: now(), result };
+            let (result, cut) = attempt(&target, number).await;
+            let attempt = Attempt { vip, address, started, ended: now(), result, cut };
             record.lock().unwrap_or_else(PoisonError::into_inner).attempts.push(attempt);
         });
     }
 }
 
-async fn attempt(target: &Target, number: u64) -> Result<String, String> {
+/// The server that answered well or what went wrong, and whether it was that an established connection was cut.
+async fn attempt(target: &Target, number: u64) -> (Result<String, String>, bool) {
     let exchange = async {
-        let mut stream = connect(target).await?;
-        exchange::ask(&mut stream, &target.ask, number, false).await
+        let mut stream = connect(target).await.map_err(|error| (error.to_string(), false))?;
+        let answer = exchange::ask(&mut stream, &target.ask, number, false).await;
+        answer.map_err(|error| (error.to_string(), error.is_cut()))
     };
     match timeout(GIVE_UP, exchange).await {
-        Ok(answer) => answer.map(|answer| answer.server).map_err(|error| error.to_string()),
-        Err(_) => Err(format!("no answer within {} ms", GIVE_UP.as_millis())),
+        Ok(Ok(answer)) => (Ok(answer.server), false),
+        Ok(Err((why, cut))) => (Err(why), cut),
+        Err(_) => (Err(format!("no answer within {} ms", GIVE_UP.as_millis())), false),
     }
 }
 

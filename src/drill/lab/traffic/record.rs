@@ -20,6 +20,8 @@ pub struct Attempt {
     pub ended: Instant,
     /// The server that answered well (empty: a redirect, which the balancer gives itself), or what went wrong.
     pub result: Result<String, String>,
+    /// The connection was there and was cut before the answer was.
+    pub cut: bool,
 }
 
 /// A long-lived connection that ended before its client wanted it to.
@@ -49,9 +51,11 @@ pub struct Summary {
     pub outage: Duration,
     /// Attempts that began in it.
     pub requests: usize,
-    /// Those among them that got no good answer.
+    /// Those among them that got no good answer, but for those that were cut.
     pub failed: usize,
-    /// Long-lived connections that broke.
+    /// Those whose connection was cut in mid-request.
+    pub cut: usize,
+    /// Established connections that broke: long-lived ones, and those that were cut.
     pub broken: usize,
     /// What went wrong, the most frequent first.
     pub reasons: Vec<(String, usize)>,
@@ -70,11 +74,13 @@ impl Record {
         }
         let mut reasons: Vec<_> = reasons.into_iter().map(|(why, count)| (why.to_owned(), count)).collect();
         reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let cut = begun.iter().filter(|attempt| attempt.cut).count();
         Summary {
             outage: self.outage(vip, from, to),
             requests: begun.len(),
-            failed: begun.iter().filter(|attempt| attempt.result.is_err()).count(),
-            broken: broken.len(),
+            failed: begun.iter().filter(|attempt| attempt.result.is_err() && !attempt.cut).count(),
+            cut,
+            broken: broken.len() + cut,
             reasons,
         }
     }

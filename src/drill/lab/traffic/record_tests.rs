@@ -20,6 +20,7 @@ fn record(origin: Instant, attempts: &[(u64, bool)]) -> Record {
         started: origin + Duration::from_millis(*ms),
         ended: origin + Duration::from_millis(*ms + 1),
         result: if *good { Ok("web/a".into()) } else { Err("timed out".into()) },
+        cut: false,
     });
     Record { attempts: attempts.collect(), broken: Vec::new() }
 }
@@ -83,6 +84,17 @@ fn other_vips_and_other_times_do_not_count() {
     let later = record.summary(&vip(), ms(zero, 25), ms(zero, 50));
     assert_eq!((later.requests, later.failed, later.broken), (1, 1, 1));
     assert_eq!(record.last_failure(&vip(), zero, ms(zero, 50)), Some(ms(zero, 30)));
+}
+
+#[test]
+fn a_request_that_was_cut_is_a_broken_connection_and_no_answer() {
+    let zero = origin();
+    let mut record = record(zero, &[(0, true), (10, false), (20, true)]);
+    record.attempts[1].cut = true;
+    let summary = record.summary(&vip(), zero, ms(zero, 22));
+    assert_eq!((summary.failed, summary.cut, summary.broken), (0, 1, 1));
+    assert_eq!(summary.outage, Duration::from_millis(20));
+    assert_eq!(record.last_failure(&vip(), zero, ms(zero, 22)), Some(ms(zero, 10)));
 }
 
 #[test]
