@@ -105,24 +105,20 @@ pub fn enter() -> Result<(), IsolateError> {
     }
 }
 
-/// What [`enter`] would meet on this system, in words for the user; empty if nothing stands in the way. For the message
-/// of [`IsolateError::NoUserNamespace`].
-fn hints() -> String {
+/// The settings that keep user namespaces from ordinary users, and what to do about them, a line each; empty if none
+/// does. `read` gives the text of a file.
+fn hints(read: impl Fn(&str) -> Option<String>) -> String {
     // File, the value that stands in the way, what to write there.
     const SETTINGS: [(&str, &str, &str); 3] = [
         ("/proc/sys/kernel/unprivileged_userns_clone", "0", "1"),
         ("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1", "0"),
         ("/proc/sys/user/max_user_namespaces", "0", "10000"),
     ];
-    let mut hints = String::new();
-    for (file, obstacle, remedy) in SETTINGS {
-        let value = fs::read_to_string(file).unwrap_or_default();
-        let value = value.trim();
-        if value == obstacle {
-            hints += &format!("  {file} is {value}; as root: echo {remedy} > {file}\n");
-        }
-    }
-    hints
+    let in_the_way =
+        SETTINGS.into_iter().filter(|(file, obstacle, _)| read(file).is_some_and(|text| text.trim() == *obstacle));
+    in_the_way
+        .map(|(file, value, remedy)| format!("  {file} is {value}; to allow it, as root: echo {remedy} > {file}\n"))
+        .collect()
 }
 
 fn new_namespaces() -> Result<(), IsolateError> {
@@ -134,7 +130,7 @@ fn new_namespaces() -> Result<(), IsolateError> {
     unshare(flags | CloneFlags::CLONE_NEWUSER).map_err(|error| IsolateError::NoUserNamespace {
         user,
         error,
-        hints: hints(),
+        hints: hints(|file| fs::read_to_string(file).ok()),
     })?;
     // user_namespaces(7): without CAP_SETGID outside, setgroups must be given up before the group map is written.
     write("/proc/self/setgroups", "deny")?;
@@ -228,4 +224,37 @@ fn now() -> Instant {
 
 fn step(what: &'static str) -> impl Fn(Errno) -> IsolateError {
     move |errno| IsolateError::Step { what, error: errno.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_the_setting_and_the_remedy() {
+        let ubuntu = |file: &str| file.contains("apparmor").then(|| "1\n".to_owned());
+        let error = IsolateError::NoUserNamespace { user: 1000, error: Errno::EPERM, hints: hints(ubuntu) };
+        let text = error.to_string();
+        for word in ["user 1000", "EPERM", "echo 0 > /proc/sys/kernel/apparmor_restrict_unprivileged_userns", "sudo"] {
+            assert!(text.contains(word), "no {word:?} in {text}");
+        }
+    }
+
+    #[test]
+    fn what_allows_it_is_no_obstacle() {
+        let open = |file: &str| Some(if file.contains("apparmor") { "0\n" } else { "12345\n" }.to_owned());
+        assert_eq!(hints(open), "");
+        assert_eq!(hints(|_| None), "");
+        assert_eq!(hints(|_| Some("0".to_owned())).lines().count(), 2);
+    }
+
+    #[test]
+    fn a_threaded_process_is_refused_before_anything_changes() {
+        // The test harness has threads of its own; one more makes sure.
+        let (keep, wait) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || wait.recv());
+        assert!(matches!(enter(), Err(IsolateError::Threads(count)) if count >= 2));
+        drop(keep);
+        assert!(thread.join().unwrap().is_err());
+    }
 }

@@ -165,18 +165,20 @@ impl Lab {
     /// and its connections are gone.
     pub fn crash(&mut self, name: &str) -> Result<(), LabError> {
         self.set_forwarding(HostRole::Balancer, name, false)?;
-        let switches = &self.switches;
-        let found =
-            self.hosts.iter_mut().find(|host| host.plan().role == HostRole::Balancer && host.plan().name == name);
-        found.map_or(Ok(()), |host| host.halt(switches))
+        let (switches, host) = self.balancer_to_change(name)?;
+        host.halt(switches)
     }
 
     /// The balancer `name` is there again after a crash, with its own addresses and without an agent.
     pub fn boot(&mut self, name: &str) -> Result<(), LabError> {
-        let switches = &self.switches;
-        let found =
-            self.hosts.iter_mut().find(|host| host.plan().role == HostRole::Balancer && host.plan().name == name);
-        found.map_or(Ok(()), |host| host.boot(switches))
+        let (switches, host) = self.balancer_to_change(name)?;
+        host.boot(switches)
+    }
+
+    fn balancer_to_change(&mut self, name: &str) -> Result<(&SwitchRoom, &mut Host), LabError> {
+        let is_it = |host: &&mut Host| host.plan().role == HostRole::Balancer && host.plan().name == name;
+        let missing = || LabError::on(format!("find the host {name}"))(io::ErrorKind::NotFound.into());
+        Ok((&self.switches, self.hosts.iter_mut().find(is_it).ok_or_else(missing)?))
     }
 
     /// The balancers that hold all of `ips`, as their kernels have it.
