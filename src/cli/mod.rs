@@ -10,11 +10,18 @@ pub mod validate;
 
 use crate::{
     agent::{self, Options},
+    desired::{LastGood, load, render, resolve},
     drill,
+    model::Desired,
 };
 use clap::{Parser, Subcommand, ValueEnum};
 use client::Target;
-use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, process::ExitCode};
+use std::{
+    net::SocketAddr,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 const STATE_DIR: &str = "/var/lib/lbagent/state";
 const SOCKET: &str = "/run/lbagent/lbagent.sock";
@@ -166,8 +173,15 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Check { target, scope, name, warning, critical } => {
             check::check(&target.into(), &scope.of(name), check::Thresholds { warning, critical })
         }
-        Command::Drill(args) => return drill::main(&args, validate::load_valid),
+        Command::Drill(args) => return drill::main(&args, load_valid),
     })
+}
+
+/// The state in `dir`, or all that is wrong with it, rendered.
+fn load_valid(dir: &Path) -> Result<Desired, String> {
+    let resolved = resolve(&LastGood::default(), &load(dir));
+    let errors: Vec<_> = resolved.diagnostics.iter().filter(|it| it.is_error()).map(render).collect();
+    if errors.is_empty() { Ok(resolved.desired) } else { Err(errors.join("\n")) }
 }
 
 fn run(args: RunArgs) -> u8 {
