@@ -89,6 +89,7 @@ fn a_drill_that_can_ask_nothing_fails(_: &mut Bench) -> Outcome {
     assert_eq!((code, &report["ok"]), (1, &json!(false)));
     let reason = steps(&report, "steady").find_map(|step| step["skipped"].as_str()).unwrap_or_default();
     assert!(reason.contains("lo"), "{report}");
+    assert!(steps(&report, "start").any(|step| step["ok"] == false), "{report}");
     Ok(())
 }
 

@@ -13,10 +13,13 @@ use crate::{
     dataplane::Dataplane,
     desired::Snapshot,
     election::{driver::ElectionInput, machine::HeldReport},
-    kernel::netlink::{Events, Netlink},
+    kernel::{
+        mute::Mute,
+        netlink::{Events, Netlink},
+    },
     model::{Desired, ElectionView, HealthTable, Name, ObservedNetwork, Problem, ReconcileStats, Role},
     plan::{
-        addresses::{self, AddressInputs, AddressStep},
+        addresses::{self, AddressInputs, AddressPlan, AddressStep},
         announce::{AnnounceSchedule, Occasion, Place},
         candidates,
         placement::Placements,
@@ -89,6 +92,8 @@ pub struct Reconciler {
     outputs: Outputs,
     announcements: AnnounceSchedule,
     quiet: Quiet,
+    mute: Mute,
+    can_mute: bool,
     /// The roles that the last pass went by.
     acted_on: Arc<ElectionView>,
     view: ReconcileView,
@@ -113,6 +118,8 @@ impl Reconciler {
             outputs,
             announcements: AnnounceSchedule::default(),
             quiet: Quiet::default(),
+            mute: Mute::default(),
+            can_mute: true,
             acted_on: Arc::default(),
             view: ReconcileView::default(),
         }
@@ -160,19 +167,13 @@ impl Reconciler {
         // First what is held, then what for: a new agent goes by what it finds.
         self.tell_held(&desired, &network);
         self.tell_election(&desired, &placements, &network);
-        let plan = addresses::plan(AddressInputs {
-            me: &self.me,
-            desired: &desired,
-            placements: &placements,
-            election: &election,
-            network: &network,
-            quiet: self.quiet.settle(&election),
-        });
+        let plan = self.plan(&desired, &placements, &election, &network);
         self.quiet.wait(&self.dataplane, &plan.steps);
         problems.extend(self.applier.addresses(&plan.steps).await);
         if plan.steps.iter().any(|step| !matches!(step, AddressStep::AwaitQuiet { .. })) {
             network = self.observe(&mut problems).await;
         }
+        self.unmute(plan.mute);
         self.acted_on = election.clone();
         self.tell_held(&desired, &network);
         problems.extend(self.announce(&placements, &election, &network));
@@ -202,8 +203,44 @@ impl Reconciler {
         }
     }
 
+    /// The plan, with its addresses muted; if that cannot be had, the plan without.
+    fn plan(
+        &mut self,
+        desired: &Desired,
+        placements: &Placements,
+        election: &ElectionView,
+        network: &ObservedNetwork,
+    ) -> AddressPlan {
+        loop {
+            let plan = addresses::plan(AddressInputs {
+                me: &self.me,
+                desired,
+                placements,
+                election,
+                network,
+                quiet: self.quiet.settle(election),
+                can_mute: self.can_mute,
+            });
+            let links = network.links.values().filter(|link| !link.loopback && link.mac.is_some());
+            let devices = links.map(|link| link.name.clone()).collect();
+            // What is mute already stays so until its step is done.
+            let Err(error) = self.mute.set(devices, &plan.mute | self.mute.ips()) else { return plan };
+            tracing::warn!("{error}; from now on handed-over addresses are removed a moment before they are taken");
+            self.can_mute = false;
+        }
+    }
+
+    /// Ends the silence of all but `still`.
+    fn unmute(&mut self, still: BTreeSet<IpAddr>) {
+        if let Err(error) = self.mute.retain(&still) {
+            tracing::warn!("{error}");
+        }
+    }
+
     fn tell_held(&self, desired: &Desired, network: &ObservedNetwork) {
-        let report = HeldReport { held: addresses::held(desired, network), acted_on: self.acted_on.clone() };
+        // A mute address is as good as gone: nobody on the wire can tell.
+        let held = &addresses::held(desired, network) - self.mute.ips();
+        let report = HeldReport { held, acted_on: self.acted_on.clone() };
         publish(&self.outputs.held, report);
     }
 

@@ -21,6 +21,7 @@ use lbagent::{
     drill::lab::{
         Lab,
         agent::{AgentConfig, HTTP},
+        explain::{complaints, explain},
         host::Host,
         targets::{Ask, Target},
         topology::{HostPlan, HostRole, InterfacePlan, ServerPlan, Topology},
@@ -186,8 +187,9 @@ impl World {
     /// Whether something that the agent of `node` complains of (a problem, of its files or otherwise, or a condition
     /// that is not met) has all of `words` in it.
     pub(crate) fn reports(&self, node: &str, words: &[&str]) -> Result<bool, Failure> {
-        let complaints = complaints(&self.status(node)?);
-        Ok(complaints.iter().any(|complaint| words.iter().all(|word| complaint.contains(word))))
+        let status = self.status(node)?;
+        let mut complaints = complaints(&status).map(Value::to_string);
+        Ok(complaints.any(|complaint| words.iter().all(|word| complaint.contains(word))))
     }
 
     /// The balancers that answer for `ip` on the wire; a host that is none counts as `?`.
@@ -214,38 +216,13 @@ impl World {
 
     /// What there is to know when a case has failed.
     pub(crate) fn explain(&self) {
-        for host in self.lab.balancers() {
-            let name = &host.plan().name;
-            let held = host.rtnl().addresses().unwrap_or_default();
-            let held: Vec<String> = held.iter().map(|held| format!("{} on {}", held.ip, held.interface)).collect();
-            eprintln!("── {name}: {}", held.join(", "));
-            match self.status(name) {
-                Ok(status) => {
-                    eprintln!("── {name}: vips {}", status["vips"]);
-                    complaints(&status).iter().for_each(|complaint| eprintln!("   {complaint}"));
-                    let events = status["events"].as_array().into_iter().flatten();
-                    events.for_each(|event| eprintln!("   {event}"));
-                }
-                Err(error) => eprintln!("── {name}: no status: {error}"),
-            }
-            let log = host.agent().map(|agent| agent.log()).unwrap_or_default();
-            let skip = log.lines().count().saturating_sub(60);
-            log.lines().skip(skip).for_each(|line| eprintln!("   {line}"));
-        }
+        eprint!("{}", explain(&self.lab));
         if let Some(traffic) = &self.traffic {
             let record = traffic.record();
             let seen = Name::new(WEB).map(|vip| record.summary(&vip, now() - Duration::from_secs(5), now()));
             eprintln!("── the last 5 s of clients: {seen:?}");
         }
     }
-}
-
-/// Problems, and conditions that are not met, as JSON.
-fn complaints(status: &Value) -> Vec<String> {
-    let all = |list: &Value| list.as_array().cloned().unwrap_or_default();
-    let unmet = all(&status["conditions"]).into_iter().filter(|condition| condition["status"] != "True");
-    let problems = all(&status["problems"]).into_iter().chain(all(&status["state"]["problems"]));
-    unmet.chain(problems).map(|complaint| complaint.to_string()).collect()
 }
 
 /// Both ports on both addresses.

@@ -5,6 +5,7 @@ use super::{
         Lab, LabError,
         agent::{AgentConfig, HTTP},
         clock::{now, wait_until},
+        explain::explain,
         topology::{HostRole, Topology},
         traffic::{HUNG, Traffic},
     },
@@ -24,9 +25,6 @@ const STEADY: Duration = Duration::from_secs(3);
 const SETTLED: Duration = Duration::from_millis(500);
 /// What agents may take for anything that has no limit of its own.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How many of the last lines of an agent's log are shown.
-const LOG_TAIL: usize = 40;
-
 /// A drill under way.
 pub(super) struct Rehearsal<'a> {
     desired: &'a Desired,
@@ -61,6 +59,10 @@ impl<'a> Rehearsal<'a> {
     pub(super) fn run(&mut self) -> Result<Report, LabError> {
         let rows: Vec<Row> = self.unasked.iter().map(|(vip, why)| Row::skipped("steady", Some(vip), *why)).collect();
         self.report.add(rows);
+        if self.traffic.vips().next().is_none() {
+            self.report.add([Row::failed("start", None, "there is nothing that clients could ask of any Vip")]);
+            return Ok(self.report.clone());
+        }
         let Some(owners) = self.start()? else { return Ok(self.report.clone()) };
         self.steady(&owners);
         match scenario::victim(self.desired, &owners) {
@@ -76,22 +78,7 @@ impl<'a> Rehearsal<'a> {
 
     /// What the balancers look like and what their agents said last, on stderr.
     pub(super) fn explain(&self) {
-        for host in self.lab.balancers() {
-            let name = &host.plan().name;
-            let held = host.rtnl().addresses().unwrap_or_default();
-            let held: Vec<String> = held.iter().map(|held| format!("{} on {}", held.ip, held.interface)).collect();
-            eprintln!("── {name}: addresses {}", held.join(", "));
-            match host.get(HTTP, "/status") {
-                Ok((_, status)) => eprintln!("── {name}: status {}", status.trim()),
-                Err(error) => eprintln!("── {name}: no status: {error}"),
-            }
-            let log = host.agent().map(super::lab::agent::Agent::log).unwrap_or_default();
-            let lines: Vec<&str> = log.lines().collect();
-            eprintln!("── {name}: last of {} lines of its log", lines.len());
-            for line in &lines[lines.len().saturating_sub(LOG_TAIL)..] {
-                eprintln!("   {line}");
-            }
-        }
+        eprint!("{}", explain(&self.lab));
     }
 
     /// Starts the agents and waits until every Vip is where it belongs and serves. `None` (and a row) if that fails.

@@ -8,6 +8,7 @@
 //! frames ─── ARP and ND as bytes (pure)
 //!   ├ announce ── "the address is here now"    ┐ both over
 //!   └ probe ───── "does anyone have it?"       ┘ packet_socket
+//! mute ───── an address that this host has and does not answer for (nftables)
 //! ping ───── ICMP echo
 //! instance ─ one agent per network namespace
 //! netns ──── namespaces held by a descriptor; isolate: a world of namespaces for drills and tests
@@ -17,6 +18,7 @@ pub mod announce;
 mod error;
 pub mod frames;
 pub mod instance;
+pub mod mute;
 pub mod netlink;
 pub mod isolate;
 pub mod netns;

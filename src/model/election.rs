@@ -92,9 +92,11 @@ pub struct VipView {
     pub why: String,
     /// The node that owns it as far as this one knows.
     pub owner: Option<Name>,
+    /// Whether the owner has the addresses on its device already.
+    pub owner_holds: bool,
     /// Grows by one each time the addresses must be announced anew although nothing changed here (a heal).
     pub announcement: u64,
-    /// Backup by agreement: the addresses leave at a quiet moment, not at once.
+    /// Backup by agreement, and the heir does not have the addresses yet: they leave at a quiet moment, not at once.
     pub graceful: bool,
     /// A host that is no peer answers for one of the addresses: nothing is claimed while it does.
     pub foreign: Option<(IpAddr, Mac)>,

@@ -4,12 +4,18 @@
 //! lbagent's mark. An address without the mark is somebody else's: it is never removed or altered, whatever it is
 //! called, and if it is one of ours by number that is said as a problem.
 //!
+//! A handover takes three passes: the addresses wait for a quiet moment, then they are *mute* (this node still serves who
+//! knows the way, and answers no question for them), and when the new owner is heard they are removed. So the new
+//! owner is the only one to answer, and no client's SYN falls into a gap. Where muting cannot be had they are removed
+//! instead of muted.
+//!
 //! Adding comes before removing, because adding is what clients wait for; the one exception is an address whose prefix
 //! length was edited, which IPv6 does not let stand twice on one device.
 
 use super::placement::Placements;
 use crate::model::{
     Desired, ElectionView, Held, Kind, Name, ObjectRef, ObservedAddress, ObservedNetwork, Problem, Role, VipAddress,
+    VipView,
 };
 use std::{collections::BTreeSet, net::IpAddr};
 
@@ -44,6 +50,8 @@ pub enum AddressStep {
 pub struct AddressPlan {
     /// In the order in which they are to be tried; each is tried whatever became of those before it.
     pub steps: Vec<AddressStep>,
+    /// Exactly these are to be mute, from before the first step on; no others after the last.
+    pub mute: BTreeSet<IpAddr>,
     /// Foreign addresses in the way.
     pub problems: Vec<Problem>,
 }
@@ -63,6 +71,8 @@ pub struct AddressInputs<'a> {
     pub network: &'a ObservedNetwork,
     /// Vips for which the quiet moment has come, or has been waited for long enough.
     pub quiet: &'a BTreeSet<Name>,
+    /// Whether addresses can be made mute here.
+    pub can_mute: bool,
 }
 
 /// Compares roles with addresses.
@@ -117,12 +127,21 @@ impl AddressPlan {
             // The election has not come to a decision: leave things as they were found.
             None => {}
             Some(view) if view.role == Role::Initialize => {}
-            Some(view) if view.role == Role::Backup && view.graceful && !inputs.quiet.contains(vip) => {
+            Some(view) if is_handing_over(inputs, view) && !inputs.quiet.contains(vip) => {
                 self.steps.push(AddressStep::AwaitQuiet { vip: vip.clone() });
+            }
+            Some(view) if is_handing_over(inputs, view) && inputs.can_mute => {
+                self.mute.insert(observed.ip);
             }
             Some(_) => self.steps.push(remove),
         }
     }
+}
+
+/// Another node is about to take the addresses, and has not said yet that it has them.
+fn is_handing_over(inputs: AddressInputs<'_>, view: &VipView) -> bool {
+    let taken = view.owner_holds && view.owner.as_ref().is_some_and(|owner| owner != inputs.me);
+    view.role == Role::Backup && view.graceful && !taken && inputs.election.peers.values().any(|peer| peer.heard)
 }
 
 /// What this node's roles call for: every address of every Vip for which it is Active and has a device.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::plan::fixture::{desired, ip, name, network, view};
+use crate::plan::fixture::{desired, heard, ip, name, network, view};
 use proptest::prelude::*;
 
 struct Case {
@@ -8,11 +8,19 @@ struct Case {
     network: ObservedNetwork,
     election: ElectionView,
     quiet: BTreeSet<Name>,
+    can_mute: bool,
 }
 
 impl Case {
     fn new(role: Role) -> Self {
-        Self { me: name("lb1"), desired: desired(), network: network(), election: view(role), quiet: BTreeSet::new() }
+        Self {
+            me: name("lb1"),
+            desired: desired(),
+            network: network(),
+            election: view(role),
+            quiet: BTreeSet::new(),
+            can_mute: true,
+        }
     }
 
     fn with(mut self, link: u32, address: &str, prefix_len: u8, ours: bool) -> Self {
@@ -29,6 +37,7 @@ impl Case {
             election: &self.election,
             network: &self.network,
             quiet: &self.quiet,
+            can_mute: self.can_mute,
         })
     }
 
@@ -86,12 +95,50 @@ fn initialize_leaves_everything_as_it_was_found() {
     assert!(unheard_of.steps().is_empty());
 }
 
-#[test]
-fn a_graceful_backup_waits_for_a_quiet_moment() {
+/// lb1, Backup by agreement, with the address still there and lb2 heard.
+fn handing_over() -> Case {
     let mut case = Case::new(Role::Backup).with(2, "198.51.100.10", 32, true);
     case.election.vips.get_mut("web").unwrap().graceful = true;
+    case.election.peers.insert(name("lb2"), heard());
+    case
+}
+
+#[test]
+fn a_handover_waits_then_mutes_then_removes() {
+    let mut case = handing_over();
     assert_eq!(case.steps(), ["await quiet of web"]);
     case.quiet.insert(name("web"));
+    assert!(case.steps().is_empty());
+    assert_eq!(case.plan().mute, BTreeSet::from([ip("198.51.100.10")]));
+    let view = case.election.vips.get_mut("web").unwrap();
+    view.owner = Some(name("lb2"));
+    assert!(case.steps().is_empty(), "lb2 has decided, and may not have the address yet");
+    case.election.vips.get_mut("web").unwrap().owner_holds = true;
+    assert_eq!(case.steps(), ["remove 198.51.100.10/32 from 2"]);
+    assert!(case.plan().mute.is_empty());
+}
+
+#[test]
+fn a_handover_that_comes_to_nothing_ends_the_silence() {
+    let mut case = handing_over();
+    case.quiet.insert(name("web"));
+    case.election.vips.get_mut("web").unwrap().role = Role::Active;
+    assert_eq!(case.plan(), AddressPlan::default());
+}
+
+#[test]
+fn without_muting_the_address_goes_at_the_quiet_moment() {
+    let mut case = handing_over();
+    case.can_mute = false;
+    assert_eq!(case.steps(), ["await quiet of web"]);
+    case.quiet.insert(name("web"));
+    assert_eq!(case.steps(), ["remove 198.51.100.10/32 from 2"]);
+}
+
+#[test]
+fn nobody_to_hand_over_to_means_no_waiting() {
+    let mut case = handing_over();
+    case.election.peers.get_mut("lb2").unwrap().heard = false;
     assert_eq!(case.steps(), ["remove 198.51.100.10/32 from 2"]);
 }
 

@@ -2,10 +2,10 @@
 
 use crate::model::{
     Desired, ElectionView, Failback, FailbackMode, Heartbeat, Link, Mac, Name, ObservedAddress, ObservedNetwork, Peer,
-    Role, Track, Vip, VipAddress, VipView,
+    PeerView, Role, Track, Vip, VipAddress, VipView,
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -75,6 +75,7 @@ pub(super) fn view(role: Role) -> ElectionView {
         epoch: 1,
         why: String::new(),
         owner: None,
+        owner_holds: false,
         announcement: 0,
         graceful: false,
         foreign: None,
@@ -82,4 +83,18 @@ pub(super) fn view(role: Role) -> ElectionView {
         dual_owner: Duration::ZERO,
     };
     ElectionView { vips: BTreeMap::from([(name("web"), vip)]), ..ElectionView::default() }
+}
+
+/// A peer that is heard and says nothing.
+pub(super) fn heard() -> PeerView {
+    PeerView {
+        heard: true,
+        hears_us: true,
+        since: start(),
+        paths: Vec::new(),
+        macs: Vec::new(),
+        roles: BTreeMap::new(),
+        differs: BTreeSet::new(),
+        version: String::new(),
+    }
 }

@@ -217,6 +217,7 @@ fn election(now: Instant) -> ElectionView {
         epoch: 7,
         why: "lb1 is the first node of the list that is eligible".into(),
         owner: Some(name("lb1")),
+        owner_holds: true,
         announcement: 0,
         graceful: false,
         foreign: None,

@@ -17,6 +17,7 @@
 
 pub mod agent;
 pub mod clock;
+pub mod explain;
 pub mod host;
 mod plan;
 pub mod rtnl;

@@ -57,7 +57,8 @@ impl VipState {
         } else {
             self.explain(why, out);
         }
-        self.graceful = false;
+        // Until the heir has the addresses, this node may go on serving those who do not know it yet.
+        self.graceful &= !owner.holding;
         self.asks = self.should_ask(ctx, owner, rivals, out);
     }
 

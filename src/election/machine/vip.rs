@@ -51,6 +51,8 @@ pub(super) struct VipState {
     pub(super) announcement: u64,
     pub(super) became_active: u64,
     pub(super) owner: Option<Name>,
+    /// It has the addresses on its device.
+    pub(super) owner_holds: bool,
     pub(super) foreign: Option<(IpAddr, Mac)>,
     /// The reconcile loop may have been told to add the addresses and has not reported since that it was told to remove
     /// them: what it last saw on the devices proves nothing.
@@ -90,6 +92,7 @@ impl VipState {
             announcement: 0,
             became_active: 0,
             owner: None,
+            owner_holds: false,
             foreign: None,
             may_hold: false,
             created: now,
@@ -238,6 +241,7 @@ impl VipState {
             epoch: if self.role == Role::Active { self.epoch } else { self.epoch.max(self.seen_epoch) },
             why: self.why.clone(),
             owner: self.owner.clone(),
+            owner_holds: self.owner_holds,
             announcement: self.announcement,
             graceful: self.graceful,
             foreign: self.foreign,
@@ -255,12 +259,13 @@ impl VipState {
     }
 
     fn note_owner(&mut self, ctx: &Context, rivals: &[Rival], out: &mut Outbox) {
-        let owner = match self.role {
-            Role::Active => Some(ctx.me.clone()),
-            _ => super::facts::owner(rivals).map(|rival| rival.name.clone()),
+        let rival = super::facts::owner(rivals);
+        let now = match self.role {
+            Role::Active => (Some(ctx.me.clone()), self.holds(ctx)),
+            _ => (rival.map(|rival| rival.name.clone()), rival.is_some_and(|rival| rival.holding)),
         };
-        if owner != self.owner {
-            self.owner = owner;
+        if now.0 != self.owner || now.1 != self.owner_holds {
+            (self.owner, self.owner_holds) = now;
             out.changed();
         }
     }
