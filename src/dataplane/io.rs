@@ -69,6 +69,11 @@ impl Output {
         &mut self.bytes
     }
 
+    /// Nothing is held.
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     /// Writes all that is held. When that is done the memory is given back.
     pub(super) fn poll_flush<S: AsyncWrite + Unpin>(
         &mut self,

@@ -157,7 +157,7 @@ impl<'a, S: Transport, B: Transport> Exchange<'a, S, B> {
             }
             match self.receiver.stage {
                 Stage::Complete => {
-                    let reusable = self.receiver.reusable && self.sender.state == Sending::Done;
+                    let reusable = self.receiver.reusable && self.sender.is_done();
                     return Poll::Ready(Outcome::Complete { reusable });
                 }
                 Stage::Switched => return Poll::Ready(Outcome::Switched),

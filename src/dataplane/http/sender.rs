@@ -46,6 +46,11 @@ impl Sender {
         Poll::Ready(())
     }
 
+    /// The backend has been given the whole request. Until then it takes whatever comes next for more of this one.
+    pub(super) fn is_done(&self) -> bool {
+        self.state == Sending::Done && self.output.is_empty()
+    }
+
     /// Takes some of the request's body; how much of `data` belonged to it.
     pub(super) fn feed<B: AsyncWrite + Unpin>(
         &mut self,
