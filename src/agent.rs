@@ -23,7 +23,7 @@ use crate::{
     desired::{self, Snapshot, StateOptions},
     election::{driver::ElectionInput, machine::HeldReport},
     health::{checker, track},
-    kernel::{announce::Announcer, instance::InstanceLock, netlink::Netlink, ping::Pinger},
+    kernel::{announce::Announcer, instance::InstanceLock, limits, netlink::Netlink, ping::Pinger},
     model::{Desired, Name, VipAddress},
     reconcile::{Inputs, Outputs, ReconcileView, Reconciler},
     status::server,
@@ -93,6 +93,10 @@ pub enum AgentError {
 pub fn run(options: &Options) -> Result<(), AgentError> {
     let me = node_name(options.node.as_deref())?;
     let _instance = InstanceLock::acquire()?;
+    // Before the data plane starts: it counts on what it finds.
+    if let Err(error) = limits::raise_open_files() {
+        tracing::warn!("cannot raise the limit of open files: {error}; fewer connections fit");
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

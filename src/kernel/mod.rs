@@ -11,6 +11,7 @@
 //! mute ───── an address that this host has and does not answer for (nftables)
 //! ping ───── ICMP echo
 //! instance ─ one agent per network namespace
+//! limits ─── how many descriptors this process may have
 //! netns ──── namespaces held by a descriptor; isolate: a world of namespaces for drills and tests
 //! ```
 
@@ -21,6 +22,7 @@ pub mod instance;
 pub mod mute;
 pub mod netlink;
 pub mod isolate;
+pub mod limits;
 pub mod netns;
 pub mod packet_socket;
 pub mod ping;
