@@ -2,7 +2,7 @@
 //! socket. It only reads, and it answers strangers sparingly:
 //!
 //! - A request's head has 5 s and 8 KiB, a connection one request and 30 s in all, and there are 64 connections at a
-//!   time. Who comes beyond that is hung up on and counted in the log, so a slow or hostile client costs a little memory.
+//!   time to each door. Who comes beyond that is hung up on and counted in the log, so a slow or hostile client costs a little memory.
 //! - On TCP the `Host` must be an address or a name of this machine (DNS rebinding, see `pages`).
 //! - A door that cannot be opened is a [`Problem`] and is tried again each second; so is a socket file that somebody
 //!   removed. The agent goes on without it.
@@ -66,14 +66,17 @@ pub fn start(options: Options, source: Source) -> Server {
     let (problems, problems_out) = watch::channel(Arc::default());
     let (http, http_out) = watch::channel(None);
     let problems = Arc::new(problems);
-    let shared =
-        Shared { source, hostname: options.hostname.into(), permits: Arc::new(Semaphore::new(MOST_CONNECTIONS)) };
+    let hostname: Arc<str> = options.hostname.into();
+    let shared = || {
+        let permits = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+        Shared { source: source.clone(), hostname: hostname.clone(), permits }
+    };
     let mut doors = JoinSet::new();
     if let Some(address) = options.http {
-        doors.spawn(tcp_door(address, shared.clone(), http, problems.clone()));
+        doors.spawn(tcp_door(address, shared(), http, problems.clone()));
     }
     if let Some(path) = options.socket {
-        doors.spawn(unix_door(path, shared, problems));
+        doors.spawn(unix_door(path, shared(), problems));
     }
     Server { problems: problems_out, http: http_out, doors }
 }
@@ -85,11 +88,12 @@ impl Server {
     }
 }
 
-/// What every connection needs.
+/// What every connection of a door needs.
 #[derive(Clone)]
 struct Shared {
     source: Source,
     hostname: Arc<str>,
+    /// Each door has its own: any local user can come in by TCP, and none of them shall keep root out.
     permits: Arc<Semaphore>,
 }
 

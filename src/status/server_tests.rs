@@ -117,7 +117,9 @@ async fn a_head_that_is_too_long_or_never_ends_is_refused() {
 
 #[tokio::test]
 async fn idle_connections_are_bounded_and_those_beyond_are_hung_up_on() {
-    let mut server = start(options(None), source());
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lbagent.sock");
+    let mut server = start(options(Some(&path)), source());
     let address = address(&mut server).await;
     let mut idle = Vec::new();
     for _ in 0..MOST_CONNECTIONS {
@@ -126,6 +128,10 @@ async fn idle_connections_are_bounded_and_those_beyond_are_hung_up_on() {
     // Accepting goes in order, so the next one is beyond the limit; it is closed without an answer.
     let answer = get(address, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     assert_eq!(answer, "");
+    eventually(|| path.exists()).await;
+    let root = UnixStream::connect(&path).await.unwrap();
+    let answer = talk(root, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "the other door has its own limit: {answer}");
     drop(idle);
     for _ in 0..2000 {
         let answer = get(address, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
