@@ -113,6 +113,9 @@ fn thresholds_say_how_few_backends_are_too_few() {
         let report = check(&status, &Scope::Pool(Some("web".into())), Thresholds { warning, critical }, status.now);
         (report.severity, report.perfdata[0].clone())
     };
+    let (status, five) = (World::new().status(), Thresholds { warning: Some(5), critical: None });
+    let short = check(&status, &Scope::Pool(Some("web".into())), five, status.now);
+    assert_eq!(short.summary, "web: 3 of 3 backends up");
     assert_eq!(judge(&["webA"], Some(2), Some(1)), (Severity::Ok, "'backends_up'=2;2:;1:;0;3".into()));
     assert_eq!(judge(&["webA"], Some(3), Some(2)).0, Severity::Warning);
     assert_eq!(judge(&["webA"], None, Some(3)).0, Severity::Critical);

@@ -136,7 +136,11 @@ fn pool_finding(pool: &PoolStatus, thresholds: Thresholds) -> Option<Finding> {
     });
     let down: Vec<String> = down.collect();
     let on_backup = if pool.on_backup { ", only backups" } else { "" };
-    let words = format!("{}: {} of {} backends up{on_backup} ({})", pool.name, pool.up, pool.total, down.join(", "));
+    let mut words = format!("{}: {} of {} backends up{on_backup}", pool.name, pool.up, pool.total);
+    // All may be up and yet be fewer than `-w` or `-c` wants.
+    if !down.is_empty() {
+        words += &format!(" ({})", down.join(", "));
+    }
     Some((severity, words))
 }
 
