@@ -20,6 +20,7 @@ cases![
     an_empty_state_directory_at_the_first_start,
     a_node_in_no_peer_holds_nothing,
     an_unknown_interface_holds_nothing_until_it_is_mended,
+    an_edit_that_names_an_unknown_interface_takes_nothing_away,
     a_port_in_use_is_left_alone_and_retried,
     a_second_agent_in_the_namespace_is_refused,
     a_vip_that_a_third_host_answers_is_not_taken,
@@ -93,6 +94,19 @@ fn an_unknown_interface_holds_nothing_until_it_is_mended(bench: &mut Bench) -> O
     let name = file_name("Vip", "web");
     world.write(&name, &good.files[&name])?;
     world.settle("lb1")
+}
+
+fn an_edit_that_names_an_unknown_interface_takes_nothing_away(bench: &mut Bench) -> Outcome {
+    let good = State::pair();
+    let world = bench.running(&good)?;
+    let name = file_name("Vip", "web");
+    let bad = good.clone().with_vip(|spec| spec["interface"] = json!("eth7"));
+    world.write(&name, &bad.files[&name])?;
+    eventually(SOON, "the agent complains", || world.reports("lb1", &["eth7"]))?;
+    world.stays_at("lb1", Duration::from_secs(1))?;
+    world.write(&name, &good.files[&name])?;
+    eventually(SOON, "the problem is gone", || Ok(!world.reports("lb1", &["eth7"])?))?;
+    world.stays_at("lb1", Duration::from_millis(300))
 }
 
 fn a_port_in_use_is_left_alone_and_retried(bench: &mut Bench) -> Outcome {

@@ -4,13 +4,13 @@ use crate::{
     dataplane::Dataplane,
     desired::Snapshot,
     election::driver::ElectionInput,
-    model::{ElectionView, Eligibility, HealthTable, Name, Problem},
+    model::{ElectionView, Eligibility, HealthTable, Kind, Name, ObjectRef, Problem, Severity, VipView},
     reconcile::ReconcileView,
     status::{Clock, Condition, Inputs, StateInputs, Status, process, server},
 };
 use futures::FutureExt;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -40,13 +40,19 @@ struct Memory {
     /// Of the state, and when it was first seen.
     generation: u64,
     changed_at: Instant,
+    told: Told,
 }
 
 impl Reporter {
     /// Opens the endpoint; its own troubles are part of what it reports.
     pub(super) fn serve(self, options: server::Options) -> server::Server {
         let (own, own_out) = watch::channel(Arc::<Vec<Problem>>::default());
-        let memory = Mutex::new(Memory { conditions: Vec::new(), generation: 0, changed_at: self.started });
+        let memory = Mutex::new(Memory {
+            conditions: Vec::new(),
+            generation: 0,
+            changed_at: self.started,
+            told: Told::default(),
+        });
         let report = Arc::new(move || {
             // A panic of an earlier request leaves only an old memory behind.
             let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
@@ -80,8 +86,8 @@ impl Reporter {
         let candidates = &self.candidates.borrow().candidates;
         let eligibility: BTreeMap<Name, Eligibility> =
             candidates.iter().map(|candidate| (candidate.vip.clone(), candidate.eligibility.clone())).collect();
-        let election_problems = self.election_problems.borrow().clone();
-        let problems: Vec<Problem> = view.problems.iter().chain(&election_problems).chain(own).cloned().collect();
+        let problems = self.problems(&view, own);
+        memory.told.tell(snapshot.problems.iter().chain(&problems));
         Status::build(&Inputs {
             clock,
             started: self.started,
@@ -104,6 +110,49 @@ impl Reporter {
             process: process::read(),
             previous: &memory.conditions,
         })
+    }
+
+    /// Everything that is wrong, apart from the files.
+    fn problems(&self, view: &ReconcileView, own: &[Problem]) -> Vec<Problem> {
+        let election = self.election.borrow();
+        let foreign = election.vips.iter().filter_map(|(vip, view)| foreign_holder(vip, view));
+        let closed = view.listeners.values().filter_map(|result| result.as_ref().err());
+        let closed = closed.map(|error| Problem::error("ListenFailed", error.clone()));
+        let known = view.problems.iter().chain(&*self.election_problems.borrow()).chain(own).cloned().collect();
+        [known, foreign.collect(), closed.collect::<Vec<_>>()].concat()
+    }
+}
+
+fn foreign_holder(vip: &Name, view: &VipView) -> Option<Problem> {
+    let (ip, mac) = view.foreign?;
+    let message = format!(
+        "{ip} is answered by {mac}, which is no node's: it is not taken while that lasts; find that host (`ip neigh` on a \
+         router, the switch's address table) and take the address off it"
+    );
+    Some(Problem::error("ForeignHolder", message).about(ObjectRef { kind: Kind::Vip, name: vip.clone() }))
+}
+
+/// What the log has been told, so that it is told once when something goes wrong and once when that is over.
+#[derive(Debug, Default)]
+struct Told(BTreeSet<String>);
+
+impl Told {
+    fn tell<'a>(&mut self, problems: impl Iterator<Item = &'a Problem>) {
+        let mut now = BTreeSet::new();
+        for problem in problems {
+            let text = problem.to_string();
+            if !self.0.contains(&text) && !now.contains(&text) {
+                match problem.severity {
+                    Severity::Error => tracing::error!("{text}"),
+                    Severity::Warning => tracing::warn!("{text}"),
+                }
+            }
+            now.insert(text);
+        }
+        for over in self.0.difference(&now) {
+            tracing::info!("no longer: {over}");
+        }
+        self.0 = now;
     }
 }
 

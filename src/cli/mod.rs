@@ -13,6 +13,7 @@ use crate::{
     desired::{LastGood, load, render, resolve},
     drill,
     model::Desired,
+    status::nagios::Report,
 };
 use clap::{Parser, Subcommand, ValueEnum};
 use client::Target;
@@ -148,13 +149,22 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Nothing to be done if the terminal is gone.
             let _ = error.print();
-            return ExitCode::from(if checks && error.use_stderr() { 3 } else { error.exit_code() as u8 });
+            return match checks && error.use_stderr() {
+                true => unknown(error.to_string().lines().next().unwrap_or_default()),
+                false => ExitCode::from(error.exit_code() as u8),
+            };
         }
     };
     if !checks {
         return dispatch(cli.command);
     }
-    std::panic::catch_unwind(|| dispatch(cli.command)).unwrap_or(ExitCode::from(3))
+    std::panic::catch_unwind(|| dispatch(cli.command)).unwrap_or_else(|_| unknown("the check itself has failed: a bug"))
+}
+
+/// Nagios shows what it finds on stdout.
+fn unknown(why: &str) -> ExitCode {
+    println!("{}", Report::unknown(why));
+    ExitCode::from(3)
 }
 
 /// All that can be said, for tests that hold other files to it.

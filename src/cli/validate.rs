@@ -93,6 +93,18 @@ mod tests {
     }
 
     #[test]
+    fn what_may_be_the_fault_of_an_unreadable_file_is_said_to_be() {
+        let vip = crate::desired::fixtures::vip("web", "198.51.100.10", "\"lb1\"", "web");
+        let pool = pool("web", "192.0.2.102:80").replace("\"kind\"", "\"kinds\"");
+        let (code, _, err) = verdict(&[("a.json", &peer("lb1", "\"192.0.2.1\"")), ("b.json", &vip), ("c.json", &pool)]);
+        assert!(code == 1 && err.ends_with("\n2 errors\n"), "{err}");
+        assert!(
+            err.contains("there is no Pool \"web\"") && err.contains("c.json cannot be read and might hold it"),
+            "{err}"
+        );
+    }
+
+    #[test]
     fn a_missing_directory_is_an_error() {
         let mut err = Vec::new();
         assert_eq!(validate_to(Path::new("/nonexistent/state"), &mut Vec::new(), &mut err), 1);

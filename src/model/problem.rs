@@ -1,5 +1,5 @@
 use super::ObjectRef;
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 /// Something that is wrong and that the agent works around: it goes on with what it has, and says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,21 @@ pub struct Problem {
     pub position: Option<Position>,
     /// What was tried, on what, what came of it and what to do. One line, no secrets.
     pub message: String,
+}
+
+impl fmt::Display for Problem {
+    /// `vip-web.json:9:16: Vip/web: unknown balance …`, as far as the parts are known.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.position {
+            Some(Position { file, line: 0, .. }) => write!(f, "{}: ", file.display())?,
+            Some(Position { file, line, column }) => write!(f, "{}:{line}:{column}: ", file.display())?,
+            None => {}
+        }
+        if let Some(object) = &self.object {
+            write!(f, "{object}: ")?;
+        }
+        f.write_str(&self.message)
+    }
 }
 
 /// How bad a [`Problem`] is.
@@ -51,5 +66,23 @@ impl Problem {
     pub fn about(mut self, object: ObjectRef) -> Self {
         self.object = Some(object);
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Kind, Name};
+
+    #[test]
+    fn a_problem_reads_as_one_line_with_what_is_known() {
+        let mut problem = Problem::error("X", "no such thing");
+        assert_eq!(problem.to_string(), "no such thing");
+        problem = problem.about(ObjectRef { kind: Kind::Vip, name: Name::new("web").unwrap() });
+        assert_eq!(problem.to_string(), "Vip/web: no such thing");
+        problem.position = Some(Position { file: "web.json".into(), line: 9, column: 16 });
+        assert_eq!(problem.to_string(), "web.json:9:16: Vip/web: no such thing");
+        problem.position = Some(Position { file: "web.json".into(), line: 0, column: 0 });
+        assert_eq!(problem.to_string(), "web.json: Vip/web: no such thing");
     }
 }

@@ -34,18 +34,28 @@ impl Placements {
             placements.problems.push(unknown_node(me, desired));
         }
         for (name, vip) in desired.vips.iter().filter(|(_, vip)| vip.nodes.contains(me)) {
-            let (link, missing) = match locate(me, desired, vip, network) {
-                Ok(link) => (Some(link), None),
-                Err(message) => {
+            let (link, missing) = match (locate(me, desired, vip, network), present(vip, network)) {
+                (Ok(link), _) => (Some(link), None),
+                (Err(message), present) => {
+                    let effect = if present.is_some() { "; the addresses stay where they are" } else { "" };
                     let about = ObjectRef { kind: Kind::Vip, name: name.clone() };
-                    placements.problems.push(Problem::error("UnknownInterface", message.clone()).about(about));
-                    (None, Some(message))
+                    let problem = Problem::error("UnknownInterface", format!("{message}{effect}"));
+                    placements.problems.push(problem.about(about));
+                    let missing = present.is_none().then_some(message);
+                    (present.cloned(), missing)
                 }
             };
             placements.vips.insert(name.clone(), Placement { vip: vip.clone(), link, missing });
         }
         placements
     }
+}
+
+/// The device that has an address of ours that is the Vip's: a slip of the pen in its `interface` takes nothing away.
+fn present<'a>(vip: &Vip, network: &'a ObservedNetwork) -> Option<&'a Link> {
+    let ours = network.addresses.iter().filter(|observed| observed.ours);
+    let link = ours.filter(|observed| vip.addresses.iter().any(|address| address.ip == observed.ip)).map(|it| it.link);
+    link.filter_map(|link| network.links.get(&link)).next()
 }
 
 fn unknown_node(me: &Name, desired: &Desired) -> Problem {
@@ -83,6 +93,7 @@ fn locate(me: &Name, desired: &Desired, vip: &Vip, network: &ObservedNetwork) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::ObservedAddress;
     use crate::plan::fixture::{desired, name, network};
 
     #[test]
@@ -117,6 +128,18 @@ mod tests {
         assert_eq!(placements.vips[&name("web")].link, None);
         assert!(placements.problems[0].message.contains("eno9"));
         assert!(placements.problems[0].message.contains("eth0, eth1"), "{}", placements.problems[0].message);
+    }
+
+    #[test]
+    fn an_unknown_device_takes_nothing_away_that_is_served() {
+        let (mut desired, mut network) = (desired(), network());
+        Arc::make_mut(desired.vips.get_mut("web").unwrap()).interface = Some("eno9".into());
+        let ip = "198.51.100.10".parse().unwrap();
+        network.addresses.push(ObservedAddress { link: 2, ip, prefix_len: 32, ours: true });
+        let placements = Placements::resolve(&name("lb1"), &desired, &network);
+        let placement = &placements.vips[&name("web")];
+        assert_eq!((placement.link.as_ref().unwrap().index, &placement.missing), (2, &None));
+        assert!(placements.problems[0].message.ends_with("the addresses stay where they are"));
     }
 
     #[test]

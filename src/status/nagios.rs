@@ -113,15 +113,15 @@ pub fn check(status: &Status, scope: &Scope, thresholds: Thresholds, now: Timest
     match scope {
         Scope::All => judge::all(status, thresholds),
         Scope::Vip(name) => {
-            let each = status.vips.iter().map(|vip| (vip.name.as_str(), judge::vip(vip)));
+            let each = status.vips.iter().map(|vip| (vip.name.as_str(), judge::vip(status, vip)));
             pick("Vip", name.as_deref(), each.collect())
         }
         Scope::Pool(name) => {
-            let each = status.pools.iter().map(|pool| (pool.name.as_str(), judge::pool(pool, thresholds)));
+            let each = status.pools.iter().map(|pool| (pool.name.as_str(), judge::pool(status, pool, thresholds)));
             pick("pool", name.as_deref(), each.collect())
         }
         Scope::Peer(name) => {
-            let each = status.peers.iter().map(|peer| (peer.name.as_str(), judge::peer(peer)));
+            let each = status.peers.iter().map(|peer| (peer.name.as_str(), judge::peer(status, peer)));
             pick("peer", name.as_deref(), each.collect())
         }
     }

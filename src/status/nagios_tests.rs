@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    model::{Eligibility, Mac, Problem, Role},
+    model::{Eligibility, Kind, Mac, ObjectRef, Problem, Role},
     status::fixture::{World, at, ip, name},
 };
 use proptest::prelude::*;
@@ -90,6 +90,18 @@ fn a_vip_that_is_not_decided_or_not_this_nodes_is_told_apart() {
     world.election.vips.clear();
     let report = vip(&world);
     assert_eq!((report.severity, report.summary.as_str()), (Severity::Ok, "web: this node is none of its nodes"));
+}
+
+#[test]
+fn a_bad_file_is_a_warning_wherever_its_object_is_checked_and_nowhere_else() {
+    let mut world = World::new();
+    let about = |kind, text| ObjectRef { kind, name: name(text) };
+    world.state_problems.push(Problem::error("UnknownField", "unknown field \"port2\"").about(about(Kind::Vip, "web")));
+    assert_eq!(vip(&world).severity, Severity::Warning);
+    assert!(vip(&world).summary.contains("port2"));
+    assert_eq!(pool(&world).severity, Severity::Ok);
+    world.problems.push(Problem::error("X", "a pool's trouble").about(about(Kind::Pool, "web")));
+    assert_eq!(pool(&world).severity, Severity::Warning);
 }
 
 #[test]

@@ -98,7 +98,9 @@ impl Resolver<'_> {
             return Diagnostic { consequence: true, ..Diagnostic::error(side.reason, message) };
         }
         let diagnostic = Diagnostic::error(side.reason, format!("{} at {pointer}", side.message));
-        Diagnostic { help: side.help.clone(), ..diagnostic }
+        let unread = missing.as_ref().and(self.mystery).map(|file| &self.loaded.files[file].name);
+        let unread = unread.map(|file| format!("{file} cannot be read and might hold it"));
+        Diagnostic { help: side.help.clone().or(unread), ..diagnostic }
     }
 
     /// Something odd that holds nobody back; only about what a file says now.

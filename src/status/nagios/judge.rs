@@ -35,7 +35,7 @@ pub(super) fn all(status: &Status, thresholds: Thresholds) -> Report {
 }
 
 /// One Vip.
-pub(super) fn vip(vip: &VipStatus) -> Report {
+pub(super) fn vip(status: &Status, vip: &VipStatus) -> Report {
     let good = match (&vip.role, &vip.owner) {
         (None, _) => format!("{}: this node is none of its nodes", vip.name),
         (Some(role), Some(owner)) => format!("{} on {owner} (this node is {role})", vip.name),
@@ -50,11 +50,13 @@ pub(super) fn vip(vip: &VipStatus) -> Report {
         format!("'connections'={connections};;;0"),
         format!("'requests'={requests}c;;;0"),
     ];
-    report(good, vip_findings(vip), perfdata)
+    let mut findings = vip_findings(vip);
+    findings.extend(problems_of(status, "Vip", &vip.name));
+    report(good, findings, perfdata)
 }
 
 /// One pool.
-pub(super) fn pool(pool: &PoolStatus, thresholds: Thresholds) -> Report {
+pub(super) fn pool(status: &Status, pool: &PoolStatus, thresholds: Thresholds) -> Report {
     let good = format!("{}: {} of {} backends up", pool.name, pool.up, pool.total);
     let (warning, critical) = limits(pool, thresholds);
     let active: u64 = pool.backends.iter().map(|backend| backend.active).sum();
@@ -62,13 +64,14 @@ pub(super) fn pool(pool: &PoolStatus, thresholds: Thresholds) -> Report {
         perf("backends_up", pool.up, &format!("{warning}:"), &format!("{critical}:"), pool.total),
         format!("'active'={active};;;0"),
     ];
-    let mut report = report(good, pool_finding(pool, thresholds).into_iter().collect(), perfdata);
+    let findings = pool_finding(pool, thresholds).into_iter().chain(problems_of(status, "Pool", &pool.name));
+    let mut report = report(good, findings.collect(), perfdata);
     report.details = pool.backends.iter().map(backend_line).collect();
     report
 }
 
 /// One node.
-pub(super) fn peer(peer: &PeerStatus) -> Report {
+pub(super) fn peer(status: &Status, peer: &PeerStatus) -> Report {
     let good = if peer.me {
         format!("{} is this node", peer.name)
     } else {
@@ -83,7 +86,17 @@ pub(super) fn peer(peer: &PeerStatus) -> Report {
         format!("'lost'={lost}c;;;0"),
     ];
     perfdata.extend(rtt.map(|rtt| format!("'rtt'={rtt:.6}s;;;0")));
-    report(good, peer_finding(peer).into_iter().collect(), perfdata)
+    let findings = peer_finding(peer).into_iter().chain(problems_of(status, "Peer", &peer.name));
+    report(good, findings.collect(), perfdata)
+}
+
+/// What is wrong with the object's file or on this machine because of it: somebody who checks only this object must
+/// learn of it. What the verdict on a Vip says itself is not said twice.
+fn problems_of(status: &Status, kind: &str, name: &str) -> Vec<Finding> {
+    let object = format!("{kind}/{name}");
+    let all = status.problems.iter().chain(&status.state.problems);
+    let about = all.filter(|problem| problem.object.as_ref() == Some(&object) && problem.reason != "ForeignHolder");
+    about.map(|problem| (Severity::Warning, problem.message.clone())).collect()
 }
 
 fn agent(status: &Status) -> Vec<Finding> {
