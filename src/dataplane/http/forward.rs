@@ -75,7 +75,7 @@ pub(super) async fn forward<S: Transport>(client: &mut Client<S>, job: Job) -> N
                 return if keep_alive { Next::KeepAlive } else { Next::Close };
             }
             Outcome::Switched => return Next::Tunnel(stream, busy),
-            Outcome::NoResponse { sent } if attempts.again(&upstream, reused, !sent || job.repeatable) => {}
+            Outcome::NoResponse { sent } if attempts.again(&upstream, reused, sent, &job) => {}
             other => {
                 stream.reset_on_close();
                 return fail(client, other, &job, &upstream).await;
@@ -94,6 +94,8 @@ struct Attempts {
     count: usize,
     /// A kept connection to this backend has died: the same again, on a new one.
     afresh: Option<Rc<Upstream>>,
+    /// A new connection has died of the request. It may be the request: one more backend gets it, and no other.
+    suspect: bool,
 }
 
 impl Attempts {
@@ -129,10 +131,11 @@ impl Attempts {
     }
 
     /// After a connection that brought no byte of a response. False: it must not be tried again.
-    fn again(&mut self, upstream: &Rc<Upstream>, reused: bool, harmless: bool) -> bool {
-        if !harmless {
+    fn again(&mut self, upstream: &Rc<Upstream>, reused: bool, sent: bool, job: &Job) -> bool {
+        if sent && (!job.repeatable || self.suspect) {
             return false;
         }
+        self.suspect |= sent && !reused;
         if reused {
             upstream.counters().retries.add(1);
             self.afresh = Some(upstream.clone());

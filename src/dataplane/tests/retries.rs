@@ -112,6 +112,14 @@ fn a_new_connection_that_dies_silently_sends_idempotent_requests_elsewhere() {
 }
 
 #[test]
+fn a_request_that_kills_its_backend_is_not_fed_to_all_of_them() {
+    let servers = [(); 4].map(|()| Server::http(|_, _| Act::Last(String::new())));
+    let lab = one_worker(&Setup::http(&servers.each_ref().map(|server| server.address)));
+    assert_eq!(lab.connect().ask(GET).status(), 502);
+    assert_eq!(servers.iter().map(|server| server.paths().len()).sum::<usize>(), 2);
+}
+
+#[test]
 fn a_response_that_breaks_off_never_looks_complete() {
     for (response, whole) in [
         ("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this", None),
