@@ -14,7 +14,7 @@ use super::{
     machine::{HeldReport, Machine, Transmit},
     wire::{self, MAX_DATAGRAM},
 };
-use crate::model::{Candidate, ElectionView, Link, Mac, Name, Peer, Problem};
+use crate::model::{Candidate, ElectionEvent, ElectionView, Link, Mac, Name, Peer, Problem};
 use futures::FutureExt;
 use keyfile::KeyFile;
 use sockets::Sockets;
@@ -85,6 +85,7 @@ pub async fn run(key_file: PathBuf, probes: impl ProbeIo, channels: Channels) ->
         chores_at: now,
         published: (0, now),
         probe_error: None,
+        logged: None,
     };
     driver.take_input(now);
     let held = driver.channels.held.borrow_and_update().clone();
@@ -103,6 +104,8 @@ struct Driver<P> {
     /// The revision that was published last, and when.
     published: (u64, Instant),
     probe_error: Option<Problem>,
+    /// The last event that the log was told.
+    logged: Option<Arc<ElectionEvent>>,
 }
 
 /// Why a turn has begun.
@@ -234,8 +237,19 @@ impl<P: ProbeIo> Driver<P> {
             return;
         }
         self.published = (self.machine.revision(), now);
-        self.channels.view.send_replace(Arc::new(self.machine.view(now)));
+        let view = Arc::new(self.machine.view(now));
+        for event in unlogged(&view.events, self.logged.as_ref()) {
+            tracing::info!("{}: {}", event.subject, event.message);
+        }
+        self.logged = view.events.last().cloned();
+        self.channels.view.send_replace(view);
     }
+}
+
+/// The events after `last`; all of them if it has been forgotten meanwhile.
+fn unlogged<'a>(events: &'a [Arc<ElectionEvent>], last: Option<&Arc<ElectionEvent>>) -> &'a [Arc<ElectionEvent>] {
+    let place = last.and_then(|last| events.iter().rposition(|event| Arc::ptr_eq(event, last)));
+    place.map_or(events, |place| &events[place + 1..])
 }
 
 #[expect(clippy::disallowed_methods, reason = "the driver is the shell that reads the clock for the machine")]

@@ -236,3 +236,15 @@ fn pair(paths: u16) -> Pair {
     eventually("one owner", || one.role() == Some(Role::Active) && two.role() == Some(Role::Backup));
     Pair { namespace, dir, wire, one, two }
 }
+
+#[test]
+fn the_log_is_told_each_event_once() {
+    let at = super::now();
+    let event = |text: &str| Arc::new(ElectionEvent { at, subject: "web".into(), message: text.into() });
+    let events: Vec<_> = ["a", "b", "c"].map(event).into();
+    let words = |last| super::unlogged(&events, last).iter().map(|event| event.message.as_str()).collect::<String>();
+    assert_eq!(words(None), "abc");
+    assert_eq!(words(Some(&events[0])), "bc");
+    assert_eq!(words(Some(&events[2])), "");
+    assert_eq!(words(Some(&event("a"))), "abc", "one that has been dropped from the ring");
+}
