@@ -32,6 +32,7 @@ use std::{
 
 cases![
     clients_reach_servers_over_both_families,
+    fresh_clients_begin_at_the_pace_they_are_given,
     a_disabled_port_silences_both_directions_and_keeps_the_carrier,
     one_device_can_be_silenced_alone,
     a_crashed_host_comes_back_as_it_was,
@@ -54,6 +55,17 @@ fn clients_reach_servers_over_both_families(_: &mut Bench) -> Outcome {
     let served = record.served_since(since);
     assert_eq!(served.keys().copied().collect::<Vec<_>>(), ["mail/a", "web/a"]);
     assert_eq!(lab.holders(&["198.51.100.10".parse()?, "2001:db8::10".parse()?])?, [Name::new("lb1")?]);
+    Ok(())
+}
+
+fn fresh_clients_begin_at_the_pace_they_are_given(_: &mut Bench) -> Outcome {
+    let lab = Lab::build(&topology(), Path::new(SCRATCH))?;
+    // Far apart, so that a loaded machine makes few of them come late; a pace that is not heeded makes twenty times more.
+    let (pace, start) = (Duration::from_millis(200), now());
+    let traffic = Traffic::start_fresh(lab.clients()?.namespace(), targets()?, pace)?;
+    eventually(SOON, "some attempts have succeeded", || Ok(goods(&traffic.record(), start) >= 4))?;
+    let begun = traffic.record().attempts.len();
+    assert!(begun <= (start.elapsed().as_millis() / pace.as_millis()) as usize + 1, "{begun} attempts");
     Ok(())
 }
 
@@ -198,6 +210,11 @@ fn ping_like(ip: &str) -> bool {
 
 fn start() -> Result<(Lab, Traffic), Failure> {
     let lab = Lab::build(&topology(), Path::new(SCRATCH))?;
+    let traffic = Traffic::start(lab.clients()?.namespace(), targets()?)?;
+    Ok((lab, traffic))
+}
+
+fn targets() -> Result<BTreeMap<Name, Vec<Target>>, Failure> {
     let http = Ask::Http { host: "www.example.com".into(), path: "/".into(), redirects: false };
     let target =
         |address: &str, ask: &Ask| -> Result<_, Failure> { Ok(Target { address: address.parse()?, ask: ask.clone() }) };
@@ -207,8 +224,7 @@ fn start() -> Result<(Lab, Traffic), Failure> {
         target("198.51.100.10:25", &Ask::Line)?,
         target("[2001:db8::10]:25", &Ask::Line)?,
     ];
-    let traffic = Traffic::start(lab.clients()?.namespace(), BTreeMap::from([(vip(), targets)]))?;
-    Ok((lab, traffic))
+    Ok(BTreeMap::from([(vip(), targets)]))
 }
 
 /// A balancer that serves by itself, a silent one, and clients.

@@ -4,7 +4,7 @@
 //! [`Target`]s. Beside them [`STAYING`] connections per Vip are kept and used each [`BEAT`]: they are what a move of the
 //! address may break. Starts are on absolute times, so a slow answer does not thin out the traffic that is to see it.
 //!
-//! One thread in the clients' namespace does it all; at most `GIVE_UP / PACE` attempts per Vip are open at a time.
+//! One thread in the clients' namespace does it all; at most `GIVE_UP` over the pace attempts per Vip are open at a time.
 
 mod exchange;
 pub mod record;
@@ -48,10 +48,29 @@ pub struct Traffic {
 impl Traffic {
     /// Starts clients in `namespace` for every Vip of `targets`.
     pub fn start(namespace: &NetNs, targets: BTreeMap<Name, Vec<Target>>) -> Result<Self, LabError> {
+        Self::start_with(namespace, targets, PACE, STAYING)
+    }
+
+    /// The same with nothing but fresh connections, one each `pace` (at least 1 ms) per Vip: a finer ruler.
+    pub fn start_fresh(
+        namespace: &NetNs,
+        targets: BTreeMap<Name, Vec<Target>>,
+        pace: Duration,
+    ) -> Result<Self, LabError> {
+        Self::start_with(namespace, targets, pace, 0)
+    }
+
+    fn start_with(
+        namespace: &NetNs,
+        targets: BTreeMap<Name, Vec<Target>>,
+        pace: Duration,
+        staying: usize,
+    ) -> Result<Self, LabError> {
         let (stop, stopped) = oneshot::channel();
         let (ready, started) = mpsc::sync_channel(1);
         let record = Arc::new(Mutex::new(Record::default()));
-        let work = (namespace.clone(), targets.clone(), record.clone());
+        let (namespace, asked) = (namespace.clone(), targets.clone());
+        let work = Work { namespace, targets: asked, pace, staying, record: record.clone() };
         let thread = std::thread::Builder::new().name("clients".into()).spawn(move || run(work, &ready, stopped));
         let thread = thread.map_err(LabError::on("start a thread"))?;
         let started = started.recv().unwrap_or_else(|_| Err(io::Error::other("the clients' thread ended")));
@@ -84,29 +103,36 @@ impl Drop for Traffic {
     }
 }
 
-type Work = (NetNs, BTreeMap<Name, Vec<Target>>, Arc<Mutex<Record>>);
+struct Work {
+    namespace: NetNs,
+    targets: BTreeMap<Name, Vec<Target>>,
+    pace: Duration,
+    staying: usize,
+    record: Arc<Mutex<Record>>,
+}
 
-fn run((namespace, targets, record): Work, ready: &mpsc::SyncSender<io::Result<()>>, stopped: oneshot::Receiver<()>) {
+fn run(work: Work, ready: &mpsc::SyncSender<io::Result<()>>, stopped: oneshot::Receiver<()>) {
+    let Work { namespace, targets, pace, staying, record } = work;
     let runtime = namespace.enter().and_then(|()| tokio::runtime::Builder::new_current_thread().enable_all().build());
     match runtime {
         Err(error) => drop(ready.send(Err(error))),
         Ok(runtime) => runtime.block_on(async {
             let _ = ready.send(Ok(()));
             for (vip, targets) in targets.into_iter().filter(|(_, targets)| !targets.is_empty()) {
-                for number in 0..STAYING {
+                for number in 0..staying {
                     let target = targets[number % targets.len()].clone();
                     tokio::spawn(stay(vip.clone(), target, record.clone()));
                 }
-                tokio::spawn(begin(vip, targets, record.clone()));
+                tokio::spawn(begin(vip, targets, pace, record.clone()));
             }
             let _ = stopped.await;
         }),
     }
 }
 
-/// A fresh connection each [`PACE`].
-async fn begin(vip: Name, targets: Vec<Target>, record: Arc<Mutex<Record>>) {
-    let mut ticks = interval(PACE);
+/// A fresh connection each `pace`.
+async fn begin(vip: Name, targets: Vec<Target>, pace: Duration, record: Arc<Mutex<Record>>) {
+    let mut ticks = interval(pace);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     for number in 0u64.. {
         ticks.tick().await;
