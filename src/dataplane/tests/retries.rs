@@ -178,6 +178,25 @@ fn nonsense_from_a_backend_is_502() {
 }
 
 #[test]
+fn a_connection_that_may_still_bring_a_body_which_nobody_reads_is_not_used_again() {
+    let server = Server::http(|request, _| match request.path() {
+        "/announced" => Act::Send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n".into()),
+        "/coded" => Act::Send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".into()),
+        "/304" => Act::Send("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n".into()),
+        _ => Act::Send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".into()),
+    });
+    let lab = one_worker(&Setup::http(&[server.address]));
+    let mut client = lab.connect();
+    let asked = [("HEAD", "/announced", 2), ("HEAD", "/coded", 3), ("GET", "/304", 4), ("HEAD", "/empty", 4)];
+    for (method, path, connections) in asked {
+        client.send(&format!("{method} {path} HTTP/1.1\r\nHost: t\r\n\r\n"));
+        client.message(true);
+        assert_eq!(client.ask("GET / HTTP/1.1\r\nHost: t\r\n\r\n").status(), 200);
+        assert_eq!(server.connections(), connections, "after {method} {path}");
+    }
+}
+
+#[test]
 fn bytes_after_a_response_belong_to_nobody() {
     let server = Server::http(|request, number| {
         let surplus = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison";

@@ -70,8 +70,11 @@ impl<'a> Response<'a> {
         };
         // RFC 9112 section 6.3: with both, the coding counts, and the connection is not to be trusted any more.
         let ambiguous = coded && length.is_some();
+        // A server that speaks of a body where there is none may send it all the same (CGI scripts do, to HEAD). When it
+        // comes a moment later than the head, nobody can tell it from the answer to the next request.
+        let suspect = framing == Framing::None && status >= 200 && (coded || length.is_some_and(|l| l > 0));
         let length = length.filter(|_| !coded && status >= 200 && status != 204);
-        let persistent = connection.persistent(version) && framing != Framing::UntilClose && !ambiguous;
+        let persistent = connection.persistent(version) && framing != Framing::UntilClose && !ambiguous && !suspect;
         let reason = parsed.reason.unwrap_or_default();
         Ok(Self { status, framing, persistent, version, reason, length, fields, connection })
     }
