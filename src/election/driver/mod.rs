@@ -88,8 +88,7 @@ pub async fn run(key_file: PathBuf, probes: impl ProbeIo, channels: Channels) ->
         logged: None,
     };
     driver.take_input(now);
-    let held = driver.channels.held.borrow_and_update().clone();
-    driver.machine.handle_held(held);
+    driver.take_held();
     while driver.turn().await {}
     Ok(())
 }
@@ -126,15 +125,16 @@ impl<P: ProbeIo> Driver<P> {
         match wake {
             Wake::Closed => return false,
             Wake::Input => self.take_input(now),
-            Wake::Held => {
-                let held = self.channels.held.borrow_and_update().clone();
-                self.machine.handle_held(held);
-            }
+            Wake::Held => self.take_held(),
             Wake::Answer(ip, mac) => self.machine.handle_probe_answer(now, ip, mac),
             Wake::Socket | Wake::Time => {}
         }
         // Whatever the reason: all that has arrived is taken in before anything is decided, so that a loop which was
         // kept from running does not take its own absence for the others' silence.
+        if self.channels.held.has_changed().unwrap_or(false) {
+            // Above all: a new agent must not decide about a Vip before it knows that it has its addresses.
+            self.take_held();
+        }
         self.take_answers(now);
         self.take_datagrams(now);
         if now >= self.chores_at {
@@ -166,6 +166,11 @@ impl<P: ProbeIo> Driver<P> {
         self.sockets.want(now, own.map_or(&[], |peer| &peer.addresses));
         self.machine.handle_desired(now, &input.node, &input.peers, input.candidates, input.macs);
         self.chores_at = now;
+    }
+
+    fn take_held(&mut self) {
+        let held = self.channels.held.borrow_and_update().clone();
+        self.machine.handle_held(held);
     }
 
     fn take_answers(&mut self, now: Instant) {

@@ -248,3 +248,40 @@ fn the_log_is_told_each_event_once() {
     assert_eq!(words(Some(&events[2])), "");
     assert_eq!(words(Some(&event("a"))), "abc", "one that has been dropped from the ring");
 }
+
+/// What is held is told before what for, but both may be news by the time the driver looks.
+#[test]
+fn a_new_agent_knows_what_it_has_before_it_decides_what_for() {
+    for _ in 0..20 {
+        let whole = input(1, peers(1).into_iter().take(1).collect());
+        let mut lone = whole.candidates[0].clone();
+        lone.nodes.truncate(1);
+        let nothing = ElectionInput { candidates: Vec::new(), ..whole.clone() };
+        let (input, input_receiver) = watch::channel(nothing);
+        let (held, held_receiver) = watch::channel(HeldReport::default());
+        let (view, mut views) = watch::channel(Arc::default());
+        let channels =
+            Channels { input: input_receiver, held: held_receiver, view, problems: watch::channel(Vec::new()).0 };
+        let told = async {
+            views.changed().await.unwrap();
+            held.send_replace(HeldReport { held: [VIP].into(), ..HeldReport::default() });
+            input.send_replace(ElectionInput { candidates: vec![lone], ..whole });
+            loop {
+                views.changed().await.unwrap();
+                let view = views.borrow_and_update().clone();
+                let role = view.vips.get("web").map(|vip| vip.role);
+                assert_ne!(role, Some(Role::Backup), "it gave up what it had");
+                if role == Some(Role::Active) {
+                    return;
+                }
+            }
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            tokio::select! {
+                result = run("/nonexistent/auth.key".into(), FakeProbe::new(Wire::default()), channels) => result.unwrap(),
+                () = told => {}
+            }
+        });
+    }
+}
