@@ -1,7 +1,7 @@
 //! What `ip` would do, over one blocking netlink socket per namespace: the lab does one thing after the other, so a
 //! request and its answer are one call.
 
-use super::LabError;
+use super::{LabError, clock};
 use crate::{kernel::netns::NetNs, model::Mac};
 use rtnetlink::{
     AddressMessageBuilder, LinkBridge, LinkBridgePort, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder,
@@ -22,10 +22,13 @@ use std::{
     net::IpAddr,
     os::fd::AsRawFd,
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
 /// The most that one answer of the kernel holds (it never fills more than 32 KiB of a dump at a time).
 const BUFFER: usize = 64 * 1024;
+/// The kernel looks at carriers up to a second late.
+const CARRIER_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A netlink socket inside one namespace; usable from threads that are elsewhere.
 pub struct Rtnl {
@@ -114,10 +117,23 @@ impl Rtnl {
     /// A silent port is in state *listening*, in which it neither learns nor forwards. From *disabled*, which is the
     /// same on the wire, the kernel brings it back by itself: the notification of this very change makes the bridge look
     /// at the carrier (`br_port_carrier_check`), and *blocking* it lifts again where no STP runs.
+    ///
+    /// A port whose carrier has only just come is refused (`ENETDOWN`) until the kernel has noticed it.
     pub fn set_port_forwarding(&self, port: u32, forwarding: bool) -> Result<(), LabError> {
         let state = if forwarding { BridgePortState::Forwarding } else { BridgePortState::Listening };
-        let link = LinkBridgePort::new(port).state(state).build();
-        self.change(Message::NewLink(link), 0, || format!("set bridge port {port} to {state:?}"))
+        let set = || {
+            let link = LinkBridgePort::new(port).state(state).build();
+            self.change(Message::NewLink(link), 0, || format!("set bridge port {port} to {state:?}"))
+        };
+        let mut result = set();
+        clock::wait_until(CARRIER_PATIENCE, || {
+            let early = result.as_ref().is_err_and(|error| error.error.kind() == io::ErrorKind::NetworkDown);
+            if early {
+                result = set();
+            }
+            !early
+        });
+        result
     }
 
     /// Adds an address; an IPv6 one without duplicate address detection.
