@@ -150,13 +150,13 @@ async fn begin(vip: Name, targets: Vec<Target>, pace: Duration, record: Arc<Mute
 /// The server that answered well or what went wrong, and whether it was that an established connection was cut.
 async fn attempt(target: &Target, number: u64) -> (Result<String, String>, bool) {
     let exchange = async {
-        let mut stream = connect(target).await.map_err(|error| (error.to_string(), false))?;
-        let answer = exchange::ask(&mut stream, &target.ask, number, false).await;
-        answer.map_err(|error| (error.to_string(), error.is_cut()))
+        // A reset at this point, too, ends a connection that was there: one that never was would be refused.
+        let mut stream = connect(target).await?;
+        exchange::ask(&mut stream, &target.ask, number, false).await
     };
     match timeout(GIVE_UP, exchange).await {
         Ok(Ok(answer)) => (Ok(answer.server), false),
-        Ok(Err((why, cut))) => (Err(why), cut),
+        Ok(Err(error)) => (Err(error.to_string()), error.is_cut()),
         Err(_) => (Err(format!("no answer within {} ms", GIVE_UP.as_millis())), false),
     }
 }
@@ -190,4 +190,36 @@ async fn connect(target: &Target) -> Result<TcpStream, exchange::AskError> {
     let stream = TcpStream::connect(target.address).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drill::lab::targets::Ask;
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    }
+
+    #[test]
+    fn a_reset_before_the_client_knows_of_its_connection_is_a_cut() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = Target { address: listener.local_addr().unwrap(), ask: Ask::Line };
+        // On loopback the connection is there when `connect` returns, which is before the client first waits.
+        let reset = async {
+            let (stream, _) = listener.accept().unwrap();
+            socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+        };
+        let ((result, cut), ()) = runtime().block_on(async { tokio::join!(biased; attempt(&target, 1), reset) });
+        assert_eq!((result, cut), (Err("connection reset".to_owned()), true));
+    }
+
+    #[test]
+    fn a_refused_connection_is_a_failure_and_no_cut() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = Target { address: listener.local_addr().unwrap(), ask: Ask::Line };
+        drop(listener);
+        let (result, cut) = runtime().block_on(attempt(&target, 1));
+        assert_eq!((result, cut), (Err("connection refused".to_owned()), false));
+    }
 }
