@@ -29,7 +29,7 @@ pub struct AgentConfig {
     pub key_file: PathBuf,
     /// Further arguments of `run`.
     pub arguments: Vec<String>,
-    /// `RUST_LOG` of the agent.
+    /// `LBAGENT_LOG` of the agent.
     pub log_filter: Option<String>,
 }
 
@@ -54,7 +54,7 @@ impl Agent {
         command.env_clear().envs(std::env::vars_os().filter(|(key, _)| !key.to_string_lossy().starts_with("LBAGENT_")));
         command.env("RUST_BACKTRACE", "1");
         if let Some(filter) = &config.log_filter {
-            command.env("RUST_LOG", filter);
+            command.env("LBAGENT_LOG", filter);
         }
         command.arg("run").args(["--node", name]).arg("--state-dir").arg(&config.state_dir);
         command.arg("--key-file").arg(&config.key_file).arg("--socket").arg(&socket);
