@@ -7,7 +7,7 @@ use crate::{
         machine::HeldReport,
     },
     kernel::probe::Prober,
-    model::{ElectionView, Link, Mac, ObservedNetwork, Problem},
+    model::{ElectionView, Link, ObservedNetwork, Problem, Sight},
 };
 use std::{io, net::IpAddr, path::PathBuf, sync::Arc};
 use tokio::sync::{oneshot, watch};
@@ -73,8 +73,11 @@ impl ProbeIo for Probes {
         self.prober.send(link, ip).map_err(io::Error::other)
     }
 
-    async fn recv(&self) -> (IpAddr, Mac) {
-        let answer = self.prober.recv().await;
-        (answer.ip, answer.mac)
+    async fn recv(&self) -> Sight {
+        self.prober.recv().await
+    }
+
+    fn rx_packets(&self, link: &Link) -> io::Result<u64> {
+        crate::kernel::rx::rx_packets(&link.name)
     }
 }

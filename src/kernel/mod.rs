@@ -28,6 +28,7 @@ pub mod packet_socket;
 pub mod ping;
 pub mod probe;
 mod raw;
+pub mod rx;
 #[cfg(test)]
 mod testing;
 

@@ -19,7 +19,10 @@ mod vip;
 
 pub use desired::{Desired, Digest, Kind, ObjectRef};
 pub use duration::{DurationError, format_duration, parse_duration};
-pub use election::{Candidate, ElectionEvent, ElectionView, Eligibility, Held, PathView, PeerView, Role, VipView};
+pub use election::{
+    Candidate, ElectionEvent, ElectionView, Eligibility, Held, MAX_REFERENCES, PathView, PeerView, Role, Sight,
+    SightKind, Standing, VipView,
+};
 pub use health::{CheckOutcome, Health, HealthTable};
 pub use name::{Name, NameError};
 pub use net::{Link, Mac, ObservedAddress, ObservedNetwork};

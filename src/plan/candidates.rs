@@ -24,6 +24,9 @@ pub fn candidates(
         link: placement.link.as_ref().map(|link| link.index),
         probed: placement.link.as_ref().is_some_and(|link| !link.loopback && link.mac.is_some()),
         eligibility: Eligibility { reasons: reasons(me, desired, placement, network, pings), leaving },
+        references: Vec::new(),
+        node_addresses: BTreeMap::new(),
+        trust_probe: true,
     };
     // Without a Peer of its own a node takes part in nothing.
     let known = desired.peers.contains_key(me);

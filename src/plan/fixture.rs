@@ -81,6 +81,10 @@ pub(super) fn view(role: Role) -> ElectionView {
         foreign: None,
         became_active: 0,
         dual_owner: Duration::ZERO,
+        verified: false,
+        leased: false,
+        standings: Vec::new(),
+        rules: Vec::new(),
     };
     ElectionView { vips: BTreeMap::from([(name("web"), vip)]), ..ElectionView::default() }
 }

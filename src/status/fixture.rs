@@ -223,6 +223,10 @@ fn election(now: Instant) -> ElectionView {
         foreign: None,
         became_active: 2,
         dual_owner: Duration::ZERO,
+        verified: false,
+        leased: false,
+        standings: Vec::new(),
+        rules: Vec::new(),
     };
     let path = PathView {
         local: at("192.0.2.1:694"),

@@ -14,7 +14,7 @@ use super::{
     machine::{HeldReport, Machine, Transmit},
     wire::{self, MAX_DATAGRAM},
 };
-use crate::model::{Candidate, ElectionEvent, ElectionView, Link, Mac, Name, Peer, Problem};
+use crate::model::{Candidate, ElectionEvent, ElectionView, Link, Mac, Name, Peer, Problem, Sight};
 use futures::FutureExt;
 use keyfile::KeyFile;
 use sockets::Sockets;
@@ -53,8 +53,27 @@ pub struct ElectionInput {
 pub trait ProbeIo {
     /// Asks on `link` who has `ip`.
     fn send(&self, link: &Link, ip: IpAddr) -> io::Result<()>;
-    /// The next answer: who has which address. Dropping the future must lose no answer.
-    fn recv(&self) -> impl Future<Output = (IpAddr, Mac)>;
+    /// The next thing seen of a watched address. Dropping the future must lose none.
+    fn recv(&self) -> impl Future<Output = Sight>;
+    /// Packets that `link` has received since it came up; grows while the device hears anything at all.
+    fn rx_packets(&self, link: &Link) -> io::Result<u64>;
+}
+
+/// Permission to use addresses, which ends by itself unless it is renewed.
+pub trait LeaseIo {
+    /// Whether the kernel enforces the leases; if not, why.
+    fn fenced(&self) -> Result<(), String>;
+    /// See [`Transmit::Ticket`].
+    fn ticket(&self, id: u64, ttl: Duration) -> Result<(), String>;
+    /// See [`Transmit::Grant`]. `Ok(false)`: the ticket has expired.
+    fn grant(&self, ticket: u64, ips: &[IpAddr]) -> Result<bool, String>;
+    /// See [`Transmit::Revoke`].
+    fn revoke(&self, ips: &[IpAddr]);
+    /// Leased addresses whose lease has ended without being revoked, since the last call. Checks against the clock, so
+    /// that an agent that was stopped learns of it before it says anything.
+    fn lost(&self, now: Instant) -> Vec<IpAddr>;
+    /// What keeps the leases from being renewed, in words: parts of the agent that make no progress.
+    fn unfit(&self, now: Instant) -> Vec<String>;
 }
 
 /// How the driver is connected to the rest of the agent.
@@ -77,7 +96,7 @@ pub async fn run(key_file: PathBuf, probes: impl ProbeIo, channels: Channels) ->
     let now = now();
     let session = getrandom::u64().map_err(io::Error::other)?;
     let mut driver = Driver {
-        machine: Machine::new(now, session, wall_ms()),
+        machine: Machine::new(now, session, wall_ms(), 0),
         keys: KeyFile::new(key_file),
         sockets: Sockets::default(),
         probes,
@@ -111,7 +130,7 @@ struct Driver<P> {
 enum Wake {
     Input,
     Held,
-    Answer(IpAddr, Mac),
+    Seen(Sight),
     Socket,
     Time,
     Closed,
@@ -126,7 +145,7 @@ impl<P: ProbeIo> Driver<P> {
             Wake::Closed => return false,
             Wake::Input => self.take_input(now),
             Wake::Held => self.take_held(),
-            Wake::Answer(ip, mac) => self.machine.handle_probe_answer(now, ip, mac),
+            Wake::Seen(sight) => self.machine.handle_sight(now, sight),
             Wake::Socket | Wake::Time => {}
         }
         // Whatever the reason: all that has arrived is taken in before anything is decided, so that a loop which was
@@ -154,7 +173,7 @@ impl<P: ProbeIo> Driver<P> {
         tokio::select! {
             changed = input.changed() => if changed.is_ok() { Wake::Input } else { Wake::Closed },
             Ok(()) = held.changed() => Wake::Held,
-            (ip, mac) = self.probes.recv() => Wake::Answer(ip, mac),
+            sight = self.probes.recv() => Wake::Seen(sight),
             () = self.sockets.readable() => Wake::Socket,
             () = tokio::time::sleep_until(deadline.into()) => Wake::Time,
         }
@@ -175,8 +194,8 @@ impl<P: ProbeIo> Driver<P> {
 
     fn take_answers(&mut self, now: Instant) {
         for _ in 0..BATCH {
-            let Some((ip, mac)) = self.probes.recv().now_or_never() else { return };
-            self.machine.handle_probe_answer(now, ip, mac);
+            let Some(sight) = self.probes.recv().now_or_never() else { return };
+            self.machine.handle_sight(now, sight);
         }
     }
 
@@ -222,6 +241,7 @@ impl<P: ProbeIo> Driver<P> {
                     self.sockets.send(path, remote, &wire::encode(&packet, ring));
                 }
                 Transmit::Probe { link, ip } => self.probe(link, ip),
+                Transmit::Ticket { .. } | Transmit::Grant { .. } | Transmit::Revoke { .. } => {}
             }
         }
     }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     election::{session::Verdict, wire::Packet},
-    model::{Mac, Name, format_duration},
+    model::{Name, Sight, SightKind, format_duration},
 };
 use std::{
     net::{IpAddr, SocketAddr},
@@ -43,9 +43,10 @@ impl Machine {
         vips.filter_map(|vip| vip.probing.as_mut()).for_each(|probing| probing.doubted(Doubt::Unsent(ip)));
     }
 
-    /// Somebody answers for `ip`.
-    pub fn handle_probe_answer(&mut self, now: Instant, ip: IpAddr, mac: Mac) {
-        if self.macs.contains(&mac) {
+    /// Something was seen on the wire.
+    pub fn handle_sight(&mut self, now: Instant, sight: Sight) {
+        let Sight { ip, mac, kind, .. } = sight;
+        if self.macs.contains(&mac) || kind != SightKind::Has {
             return;
         }
         let peer = self.peers.iter().find(|(_, peer)| peer.macs.contains(&mac)).map(|(name, _)| name.clone());

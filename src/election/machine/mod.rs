@@ -103,6 +103,29 @@ pub enum Transmit {
         /// To be encoded and signed.
         packet: Box<Packet>,
     },
+    /// Put a ticket into the kernel: [`Transmit::Grant`] is refused once it has expired. Must be carried out before
+    /// whatever follows it.
+    Ticket {
+        /// Never used before by this process.
+        id: u64,
+        /// The kernel forgets it after this.
+        ttl: Duration,
+    },
+    /// Take the ticket and start the leases of `ips`, in one step of the kernel; the result is to be handed to
+    /// [`Machine::handle_grant`] at once.
+    Grant {
+        /// For whom.
+        vip: Name,
+        /// Of an earlier [`Transmit::Ticket`].
+        ticket: u64,
+        /// The addresses.
+        ips: Vec<IpAddr>,
+    },
+    /// End the leases of `ips`, before whatever follows this.
+    Revoke {
+        /// The addresses.
+        ips: Vec<IpAddr>,
+    },
     /// An ARP or ND probe.
     Probe {
         /// `ifindex` of the device.
@@ -114,8 +137,8 @@ pub enum Transmit {
 
 impl Machine {
     /// A machine that knows nothing yet. `session`: drawn at random for this process. `wall_ms`: the wall clock in
-    /// milliseconds since 1970.
-    pub fn new(now: Instant, session: u64, wall_ms: u64) -> Self {
+    /// milliseconds since 1970. `highest_epoch`: as remembered from [`Machine::highest_epoch`] of earlier processes, or 0.
+    pub fn new(now: Instant, session: u64, wall_ms: u64, highest_epoch: u64) -> Self {
         Self {
             session,
             born: now,
@@ -126,7 +149,7 @@ impl Machine {
             dropped: Vec::new(),
             peers: BTreeMap::new(),
             vips: BTreeMap::new(),
-            wall: (wall_ms, now),
+            wall: (wall_ms.max(highest_epoch), now),
             voice: true,
             rules: Rules::default(),
             out: Outbox::default(),
@@ -150,6 +173,52 @@ impl Machine {
     pub fn handle_voice(&mut self, voice: bool) {
         self.pending |= voice != self.voice;
         self.voice = voice;
+    }
+
+    /// The kernel has carried out a [`Transmit::Grant`], or refused it because the ticket had expired.
+    pub fn handle_grant(&mut self, _now: Instant, _vip: &Name, _granted: bool) {
+        self.pending = true;
+    }
+
+    /// The leases of these addresses have ended although nobody revoked them: this agent was stopped, or kept from
+    /// renewing. Others may own them by now.
+    pub fn handle_lost(&mut self, _now: Instant, _ips: &[IpAddr]) {
+        self.pending = true;
+    }
+
+    /// Whether this node's kernel enforces leases; said in heartbeats.
+    pub fn handle_fenced(&mut self, _fenced: bool) {}
+
+    /// What keeps this agent from owning anything, in words; empty if nothing does.
+    pub fn handle_unfit(&mut self, _reasons: Vec<String>) {}
+
+    /// This machine slept (CLOCK_BOOTTIME went ahead of CLOCK_MONOTONIC): whatever was known is old.
+    pub fn handle_jump(&mut self, _now: Instant) {
+        self.pending = true;
+    }
+
+    /// How many packets a device has received in all; for each of [`Self::watched_links`] about every 100 ms.
+    pub fn handle_rx(&mut self, _now: Instant, _link: u32, _packets: u64) {}
+
+    /// Devices whose counters matter now.
+    pub fn watched_links(&self) -> Vec<u32> {
+        Vec::new()
+    }
+
+    /// The host of a peer says that nobody listens there (ECONNREFUSED): worth a probe, but no proof.
+    pub fn handle_hint(&mut self, _now: Instant, _path: usize, _source: SocketAddr) {
+        self.pending = true;
+    }
+
+    /// Where heartbeats are received, by index of the path: the configured addresses, then one of each device that
+    /// carries Vips and is on no configured path.
+    pub fn local_ends(&self) -> Vec<SocketAddr> {
+        Vec::new()
+    }
+
+    /// The highest epoch of any claim known: to be kept on disk, without making anything wait for the disk.
+    pub fn highest_epoch(&self) -> u64 {
+        0
     }
 
     /// A pass of the reconcile loop has ended.

@@ -248,6 +248,10 @@ impl VipState {
             became_active: self.became_active,
             dual_owner: self.dual_owner
                 + self.conflict_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since)),
+            verified: false,
+            leased: false,
+            standings: Vec::new(),
+            rules: Vec::new(),
         }
     }
 

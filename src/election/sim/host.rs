@@ -6,11 +6,10 @@ use crate::{
         machine::{HeldReport, Machine},
         wire::Packet,
     },
-    model::{Candidate, ElectionView, Eligibility, Held, Mac, Name, Peer, Role},
+    model::{Candidate, ElectionView, Eligibility, Held, Mac, Name, Peer, Role, Sight},
 };
 use std::{
     collections::VecDeque,
-    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -49,7 +48,7 @@ pub(super) struct Agent {
 
 pub(super) enum Input {
     Heartbeat { path: usize, packet: Packet },
-    Answer { ip: IpAddr, mac: Mac },
+    Seen(Sight),
     Held(HeldReport),
 }
 
@@ -75,7 +74,7 @@ impl Host {
             return;
         }
         self.set_leaving(false);
-        let mut machine = Machine::new(now, session, self.wall_ms);
+        let mut machine = Machine::new(now, session, self.wall_ms, 0);
         machine.handle_desired(now, &self.name, peers, self.candidates.clone(), vec![self.mac]);
         machine.handle_held(HeldReport { held: self.addresses.clone(), acted_on: Arc::default() });
         self.agent = Some(Agent {
@@ -155,7 +154,7 @@ impl Agent {
     pub(super) fn take(&mut self, now: Instant, input: Input) {
         match input {
             Input::Heartbeat { path, packet } => _ = self.machine.handle_heartbeat(now, path, packet),
-            Input::Answer { ip, mac } => self.machine.handle_probe_answer(now, ip, mac),
+            Input::Seen(sight) => self.machine.handle_sight(now, sight),
             Input::Held(report) => self.machine.handle_held(report),
         }
     }

@@ -74,6 +74,9 @@ impl World {
             link: Some(2),
             probed: true,
             eligibility: Eligibility::default(),
+            references: Vec::new(),
+            node_addresses: BTreeMap::new(),
+            trust_probe: true,
         }
     }
 

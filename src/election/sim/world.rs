@@ -12,7 +12,7 @@ use crate::{
         machine::{Rules, Transmit},
         wire,
     },
-    model::{Mac, Name, Peer, Role},
+    model::{Mac, Name, Peer, Role, Sight, SightKind},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -162,7 +162,9 @@ impl World {
                     self.push(delay, Event::Answer { to: from, ip, mac });
                 }
             }
-            Event::Answer { to, ip, mac } => self.hand(to, Input::Answer { ip, mac }),
+            Event::Answer { to, ip, mac } => {
+                self.hand(to, Input::Seen(Sight { link: 2, ip, mac, kind: SightKind::Has }))
+            }
             Event::Apply { host, agent } if self.is_agent(host, agent) => {
                 if self.hosts[host].alive() {
                     self.hosts[host].apply(self.now);
@@ -229,6 +231,7 @@ impl World {
                     self.push(delay, Event::Heartbeat { to, path, bytes: bytes.clone() });
                 }
             }
+            Transmit::Ticket { .. } | Transmit::Grant { .. } | Transmit::Revoke { .. } => {}
             Transmit::Probe { ip, .. } => {
                 for to in (0..self.hosts.len()).filter(|to| *to != from) {
                     if let Some(delay) = self.net.frame(&mut self.rng, from, to) {

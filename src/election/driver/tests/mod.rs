@@ -5,7 +5,7 @@ mod schedules;
 use super::*;
 use crate::{
     kernel::netns::NetNs,
-    model::{Digest, Eligibility, Failback, FailbackMode, Heartbeat, PeerView, Role},
+    model::{Digest, Eligibility, Failback, FailbackMode, Heartbeat, PeerView, Role, SightKind},
 };
 use std::{
     net::{SocketAddr, UdpSocket},
@@ -26,8 +26,8 @@ struct Wire(Arc<Mutex<BTreeMap<IpAddr, Mac>>>);
 
 struct FakeProbe {
     wire: Wire,
-    answers: UnboundedSender<(IpAddr, Mac)>,
-    inbox: tokio::sync::Mutex<UnboundedReceiver<(IpAddr, Mac)>>,
+    answers: UnboundedSender<Sight>,
+    inbox: tokio::sync::Mutex<UnboundedReceiver<Sight>>,
 }
 
 impl FakeProbe {
@@ -40,16 +40,20 @@ impl FakeProbe {
 impl ProbeIo for FakeProbe {
     fn send(&self, _: &Link, ip: IpAddr) -> io::Result<()> {
         if let Some(mac) = self.wire.0.lock().unwrap().get(&ip) {
-            let _ = self.answers.send((ip, *mac));
+            let _ = self.answers.send(Sight { link: 2, ip, mac: *mac, kind: SightKind::Has });
         }
         Ok(())
     }
 
-    async fn recv(&self) -> (IpAddr, Mac) {
+    async fn recv(&self) -> Sight {
         match self.inbox.lock().await.recv().await {
-            Some(answer) => answer,
+            Some(sight) => sight,
             None => std::future::pending().await,
         }
+    }
+
+    fn rx_packets(&self, _: &Link) -> io::Result<u64> {
+        Ok(0)
     }
 }
 
@@ -92,6 +96,9 @@ fn input(node: u8, peers: Vec<Arc<Peer>>) -> ElectionInput {
         link: Some(2),
         probed: true,
         eligibility: Eligibility::default(),
+        references: Vec::new(),
+        node_addresses: BTreeMap::new(),
+        trust_probe: true,
     };
     ElectionInput {
         node: name(&format!("lb{node}")),

@@ -6,7 +6,7 @@ mod transitions;
 pub(super) use super::*;
 use crate::{
     election::wire::{Claim, Echo},
-    model::{Candidate, Digest, Eligibility, Failback, FailbackMode, Peer},
+    model::{Candidate, Digest, Eligibility, Failback, FailbackMode, Peer, Sight, SightKind},
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -83,10 +83,13 @@ impl Bench {
             link: Some(2),
             probed: true,
             eligibility: Eligibility::default(),
+            references: Vec::new(),
+            node_addresses: BTreeMap::new(),
+            trust_probe: true,
         };
         let other = if me == "lb1" { "lb2" } else { "lb1" };
         let mut bench = Self {
-            machine: Machine::new(now, 77, 1000),
+            machine: Machine::new(now, 77, 1000, 0),
             now,
             me: name(me),
             other: name(other),
@@ -177,13 +180,14 @@ impl Bench {
                     self.heard = Some((packet.session, packet.seq));
                     self.said = packet.claims.first().cloned();
                 }
-                Transmit::Probe { ip, .. } => {
+                Transmit::Ticket { .. } | Transmit::Grant { .. } | Transmit::Revoke { .. } => {}
+                Transmit::Probe { link, ip } => {
                     self.probes += 1;
                     if self.unsendable {
                         self.machine.handle_probe_failed(ip);
                     }
                     if let Some(mac) = self.answers {
-                        self.machine.handle_probe_answer(self.now, ip, mac);
+                        self.machine.handle_sight(self.now, Sight { link, ip, mac, kind: SightKind::Has });
                     }
                 }
             }
