@@ -226,6 +226,7 @@ impl Agent {
                 _ = signals.interrupt.recv() => return Ok(()),
                 _ = &mut self.reconcile => return Err(AgentError::ThreadEnded("reconcile loop")),
                 () = self.election.ended() => return Err(AgentError::ThreadEnded(ELECTION)),
+                () = self.dataplane.ended() => return Err(AgentError::ThreadEnded("data plane")),
                 part = self.parts.ended() => return Err(AgentError::ThreadEnded(part)),
             }
         }
