@@ -93,7 +93,6 @@ pub struct Reconciler {
     announcements: AnnounceSchedule,
     quiet: Quiet,
     mute: Mute,
-    can_mute: bool,
     /// The roles that the last pass went by.
     acted_on: Arc<ElectionView>,
     view: ReconcileView,
@@ -119,7 +118,6 @@ impl Reconciler {
             announcements: AnnounceSchedule::default(),
             quiet: Quiet::default(),
             mute: Mute::default(),
-            can_mute: true,
             acted_on: Arc::default(),
             view: ReconcileView::default(),
         }
@@ -139,11 +137,11 @@ impl Reconciler {
         let failed = !self.view.problems.is_empty() || self.view.listeners.values().any(Result::is_err);
         let resync = now() + if failed { RETRY } else { RESYNC };
         let announce = self.announcements.next();
-        let inputs = &mut self.inputs;
+        let (inputs, acted_on) = (&mut self.inputs, &self.acted_on);
         // A sender that is gone means that the agent is ending; `run` is dropped with it.
         tokio::select! {
             biased;
-            Ok(()) = inputs.election.changed() => "role",
+            () = decided(&mut inputs.election, acted_on) => "role",
             Ok(()) = inputs.leaving.changed() => "leaving",
             vip = self.quiet.next() => { self.quiet.come.insert(vip); "quiet" }
             () = sleep_until(announce) => "announce",
@@ -175,8 +173,9 @@ impl Reconciler {
         }
         self.unmute(plan.mute);
         self.acted_on = election.clone();
-        self.tell_held(&desired, &network);
+        // The neighbours first: what the old owner hears ends its service of those who do not know the way yet.
         problems.extend(self.announce(&placements, &election, &network));
+        self.tell_held(&desired, &network);
 
         let health = self.inputs.health.borrow_and_update().clone();
         let listeners = self.dataplane.apply(Arc::new(proxy::plan(&self.me, &desired, &health)));
@@ -211,6 +210,7 @@ impl Reconciler {
         election: &ElectionView,
         network: &ObservedNetwork,
     ) -> AddressPlan {
+        let mut can_mute = true;
         loop {
             let plan = addresses::plan(AddressInputs {
                 me: &self.me,
@@ -219,14 +219,14 @@ impl Reconciler {
                 election,
                 network,
                 quiet: self.quiet.settle(election),
-                can_mute: self.can_mute,
+                can_mute,
             });
             let links = network.links.values().filter(|link| !link.loopback && link.mac.is_some());
             let devices = links.map(|link| link.name.clone()).collect();
             // What is mute already stays so until its step is done.
             let Err(error) = self.mute.set(devices, &plan.mute | self.mute.ips()) else { return plan };
-            tracing::warn!("{error}; from now on handed-over addresses are removed a moment before they are taken");
-            self.can_mute = false;
+            tracing::warn!("{error}; the address is removed a moment before it is taken");
+            can_mute = false;
         }
     }
 
@@ -333,6 +333,19 @@ impl Quiet {
         self.come.retain(leaving);
         &self.come
     }
+}
+
+/// Waits for a view by which a pass would do anything else than by `acted_on`: its counters grow each second.
+async fn decided(views: &mut watch::Receiver<Arc<ElectionView>>, acted_on: &ElectionView) {
+    let heard = |view: &ElectionView| view.peers.values().any(|peer| peer.heard);
+    while views.changed().await.is_ok() {
+        let view = views.borrow_and_update();
+        if view.vips != acted_on.vips || heard(&view) != heard(acted_on) {
+            return;
+        }
+    }
+    // The sender is gone: the agent is ending.
+    std::future::pending().await
 }
 
 /// Sends only what is new, so that nobody is woken for nothing.
