@@ -27,12 +27,7 @@ fn a_crashed_host_is_replaced(bench: &mut Bench) -> Outcome {
     let world = bench.running(&State::pair())?;
     world.lab.crash("lb1")?;
     world.settle("lb2")?;
-    world.stays_at("lb2", Duration::from_secs(1))?;
-    let log = world.lab.agent("lb2")?.log();
-    let told = |words: &str| log.lines().filter(|line| line.contains(words)).count();
-    assert_eq!(told("Backup → Active: lb1 is not heard"), 1, "{log}");
-    assert!(told("vip=web") >= 1 && told("peer=lb1") >= 1, "{log}");
-    Ok(())
+    world.stays_at("lb2", Duration::from_secs(1))
 }
 
 fn a_killed_agent_is_replaced_although_its_kernel_still_answers(bench: &mut Bench) -> Outcome {
