@@ -11,6 +11,7 @@
 //! fence ──── an address is used only while it is leased; over nft, which is nftables over netlink
 //! mute ───── an address that this host has and does not answer for (nftables)
 //! ping ───── ICMP echo
+//! rx ─────── how much a device has received
 //! instance ─ one agent per network namespace
 //! limits ─── how many descriptors this process may have
 //! netns ──── namespaces held by a descriptor; isolate: a world of namespaces for drills and tests
@@ -31,6 +32,7 @@ pub mod ping;
 pub mod probe;
 mod nft;
 mod raw;
+pub mod rx;
 #[cfg(test)]
 mod testing;
 
