@@ -127,7 +127,11 @@ async fn follow(mut socket: TokioSocket, shared: Arc<Shared>) {
     let mut known = Known::default();
     loop {
         match poll_fn(|context| socket.poll_recv_from_full(context)).await {
-            Ok((datagram, _)) => parts(&datagram).for_each(|part| hear(part, &mut known, &shared)),
+            Ok((datagram, _)) => {
+                if let Some(port) = parts(&datagram).filter_map(|part| news(part, &mut known)).last() {
+                    shared.wake(port);
+                }
+            }
             // The kernel says this once, and the socket goes on.
             Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
                 tracing::debug!("the kernel dropped netlink events; looking at everything again");
@@ -144,15 +148,14 @@ async fn follow(mut socket: TokioSocket, shared: Arc<Shared>) {
     }
 }
 
-fn hear(part: &[u8], known: &mut Known, shared: &Shared) {
+/// Whose change it tells of; `None` if it tells of none.
+fn news(part: &[u8], known: &mut Known) -> Option<u32> {
     match NetlinkMessage::<RouteNetlinkMessage>::deserialize(part) {
         Ok(NetlinkMessage { header, payload: NetlinkPayload::InnerMessage(message), .. }) => {
-            if known.is_news(&message) {
-                shared.wake(header.port_number);
-            }
+            known.is_news(&message).then_some(header.port_number)
         }
         // Better to look once too often.
-        _ => shared.wake(0),
+        _ => Some(0),
     }
 }
 

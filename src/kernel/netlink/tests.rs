@@ -3,8 +3,10 @@ use crate::kernel::testing::{Host, Net, block_on, cidr_of, eventually, joined};
 use std::{net::IpAddr, path::Path, time::Duration};
 use tempfile::TempDir;
 
+mod lifetimes;
 mod records;
 mod sources;
+mod surroundings;
 
 /// A [`Netlink`] with a record of its own, and both kinds of marking under one name.
 pub(super) struct Subject {
