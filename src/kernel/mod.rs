@@ -11,11 +11,14 @@
 //! mute ───── an address that this host has and does not answer for (nftables)
 //! ping ───── ICMP echo
 //! instance ─ one agent per network namespace
+//! datagram ─ UDP: many at once, and what ICMP says of those that were sent
 //! limits ─── how many descriptors this process may have
+//! realtime ─ a thread that must not wait for others
 //! netns ──── namespaces held by a descriptor; isolate: a world of namespaces for drills and tests
 //! ```
 
 pub mod announce;
+pub mod datagram;
 mod error;
 pub mod frames;
 pub mod instance;
@@ -28,6 +31,7 @@ pub mod packet_socket;
 pub mod ping;
 pub mod probe;
 mod raw;
+pub mod realtime;
 pub mod rx;
 #[cfg(test)]
 mod testing;
