@@ -33,7 +33,7 @@ use super::driver::LeaseIo;
 use crate::{
     kernel::{
         KernelError,
-        fence::{Fence, Permission},
+        fence::{Events, Fence, Meddler, Permission},
     },
     model::LeaseView,
 };
@@ -108,8 +108,14 @@ impl Leases {
         self.lock().mute(now(), ips)
     }
 
+    /// Wakes when somebody else changes the fence: then it wants [`Leases::repair`]. `None` where the kernel cannot
+    /// fence. In the network namespace of the calling thread, on the current tokio runtime.
+    pub fn events(&self) -> Result<Option<Events>, KernelError> {
+        self.lock().events()
+    }
+
     /// Makes the fence again if somebody else has changed it, and says whether that was so. `meddler`: who, if known.
-    pub fn repair(&self, meddler: Option<String>) -> Result<bool, KernelError> {
+    pub fn repair(&self, meddler: Option<Meddler>) -> Result<bool, KernelError> {
         self.lock().repair(meddler)
     }
 

@@ -2,13 +2,14 @@
 
 use crate::kernel::{
     KernelError,
-    fence::{Fence, GrantError, Lease, RenewError},
+    fence::{Events, Fence, GrantError, Lease, RenewError},
 };
 use std::{collections::BTreeSet, fmt::Debug, net::IpAddr, time::Duration};
 
 /// As the methods of [`Fence`], one by one.
 pub(super) trait Permit: Debug + Send {
     fn install(&mut self, devices: &BTreeSet<String>, ips: &BTreeSet<IpAddr>) -> Result<(), KernelError>;
+    fn events(&self) -> Result<Events, KernelError>;
     fn repair(&mut self) -> Result<bool, KernelError>;
     fn ticket(&mut self, id: u64, ttl: Duration) -> Result<(), KernelError>;
     fn grant(&mut self, ticket: u64, ips: &[IpAddr], ttl: Duration) -> Result<(), GrantError>;
@@ -21,6 +22,10 @@ pub(super) trait Permit: Debug + Send {
 impl Permit for Fence {
     fn install(&mut self, devices: &BTreeSet<String>, ips: &BTreeSet<IpAddr>) -> Result<(), KernelError> {
         self.install(devices, ips)
+    }
+
+    fn events(&self) -> Result<Events, KernelError> {
+        self.events()
     }
 
     fn repair(&mut self) -> Result<bool, KernelError> {

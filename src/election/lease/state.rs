@@ -8,7 +8,7 @@ use super::{
 use crate::{
     kernel::{
         KernelError,
-        fence::{GrantError, Lease, Permission, RenewError},
+        fence::{Events, GrantError, Lease, Meddler, Permission, RenewError},
     },
     model::LeaseView,
 };
@@ -102,12 +102,16 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn repair(&mut self, meddler: Option<String>) -> Result<bool, KernelError> {
+    pub(super) fn events(&self) -> Result<Option<Events>, KernelError> {
+        self.fence.as_ref().map(|fence| fence.events()).transpose()
+    }
+
+    pub(super) fn repair(&mut self, meddler: Option<Meddler>) -> Result<bool, KernelError> {
         let Some(fence) = self.kernel() else { return Ok(false) };
         let repaired = fence.repair()?;
         if repaired {
             self.view.repairs += 1;
-            self.view.last_meddler = meddler.or(self.view.last_meddler.take());
+            self.view.last_meddler = meddler.as_ref().map(describe).or(self.view.last_meddler.take());
         }
         Ok(repaired)
     }
@@ -165,7 +169,7 @@ impl State {
         if self.renew_all(now, leases.clone()).is_err() {
             self.view.failed_renewals += 1;
             // One that the kernel will not renew must not take the others with it.
-            for lease in leases.into_iter().filter(|_| self.fence.is_some()) {
+            for lease in leases {
                 let _ = self.renew_all(now, vec![lease]);
             }
         }
@@ -262,5 +266,13 @@ impl State {
         let text = error.to_string();
         self.view.last_error = Some(text.clone());
         text
+    }
+}
+
+fn describe(meddler: &Meddler) -> String {
+    let pid = meddler.pid.map_or_else(String::new, |pid| format!(" (process {pid})"));
+    match &meddler.program {
+        Some(program) => format!("{program}{pid}"),
+        None => format!("whoever had the netlink port {}{pid}", meddler.port),
     }
 }
