@@ -23,7 +23,11 @@ use crate::{
     apply::Applier,
     dataplane::Dataplane,
     desired::{self, Snapshot, StateOptions},
-    election::{driver::ElectionInput, machine::HeldReport},
+    election::{
+        driver::{ElectionInput, Files},
+        lease::{Leases, Progress},
+        machine::HeldReport,
+    },
     health::{checker, track},
     kernel::{announce::Announcer, instance::InstanceLock, limits, netlink::Netlink, ping::Pinger},
     model::{Desired, Name},
@@ -140,6 +144,7 @@ struct Agent {
     dataplane: Dataplane,
     rescan: Arc<Notify>,
     election: Election,
+    leases: Leases,
     reconcile: tokio::task::JoinHandle<()>,
     parts: Parts,
     view: watch::Receiver<Arc<ReconcileView>>,
@@ -167,7 +172,13 @@ impl Agent {
         let workers = options.workers.or_else(|| std::thread::available_parallelism().ok());
         let dataplane = Dataplane::start(workers.unwrap_or(NonZeroUsize::MIN))
             .map_err(|error| AgentError::Io("start the data plane's threads", error))?;
+        let mut progress = Progress::default();
+        let (passes, turns) = (progress.part("the reconcile loop"), progress.part("the heartbeat driver"));
+        let workers = dataplane.clone();
+        progress.follow("a thread of the data plane", move || workers.progress().into_iter().max().unwrap_or_default());
+        let leases = Leases::start(progress).map_err(|error| AgentError::Io("start the lease keeper", error))?;
         let last_good_dir = last_good_dir(options, &me);
+        let files = Files { key: options.key_file.clone(), epoch: last_good_dir.join("epoch") };
         let rescan = Arc::new(Notify::new());
         let state = StateOptions { dir: options.state_dir.clone(), last_good_dir, rescan: rescan.clone() };
         // The follower lives as long as somebody receives from it.
@@ -187,7 +198,7 @@ impl Agent {
         let (candidates, candidates_out) = watch::channel(nothing);
         let (held, held_out) = watch::channel(HeldReport::default());
         let (view, view_out) = watch::channel(Arc::default());
-        let election = Election::start(options.key_file.clone(), candidates_out.clone(), held_out)?;
+        let election = Election::start(files, (leases.clone(), turns), candidates_out.clone(), held_out)?;
 
         let reporter = Reporter {
             me: me.clone(),
@@ -209,12 +220,13 @@ impl Agent {
         parts.watch("health checker", health.clone());
         parts.watch("pinger of tracked addresses", pings.clone());
         parts.watch("HTTP endpoint", server.http.clone());
+        parts.watch("lease keeper", leases.keeper());
         let inputs =
             Inputs { desired: snapshots, election: election.view.clone(), health, pings, leaving: leaving_out, kernel };
-        let outputs = Outputs { election: candidates, held, view };
+        let outputs = Outputs { election: candidates, held, view, beat: passes };
         let reconciler = Reconciler::new(me, netlink.clone(), applier, dataplane.clone(), inputs, outputs);
         let reconcile = tokio::spawn(reconciler.run());
-        Ok(Self { netlink, dataplane, rescan, election, reconcile, parts, view: view_out, leaving, server })
+        Ok(Self { netlink, dataplane, rescan, election, leases, reconcile, parts, view: view_out, leaving, server })
     }
 
     /// Until a signal asks for the end, or a part that must not end has ended.
@@ -237,6 +249,9 @@ impl Agent {
         tracing::info!("leaving: giving up the addresses");
         self.leaving.send_replace(true);
         leave::give_up(&self.netlink, self.view, self.reconcile, patience).await;
+        if let Err(error) = self.leases.close() {
+            tracing::error!("{error}");
+        }
         self.server.stop().await;
         let dataplane = self.dataplane;
         // Blocks its thread while exchanges come to their end.

@@ -7,6 +7,7 @@ mod desired;
 mod duration;
 mod election;
 mod health;
+mod lease;
 mod name;
 mod net;
 mod peer;
@@ -24,6 +25,7 @@ pub use election::{
     SightKind, Standing, VipView,
 };
 pub use health::{CheckOutcome, Health, HealthTable};
+pub use lease::LeaseView;
 pub use name::{Name, NameError};
 pub use net::{Link, Mac, ObservedAddress, ObservedNeighbour, ObservedNetwork};
 pub use peer::{DEFAULT_HEARTBEAT_PORT, Heartbeat, Peer};

@@ -14,7 +14,7 @@ use crate::{
     apply::Applier,
     dataplane::Dataplane,
     desired::Snapshot,
-    election::{driver::ElectionInput, machine::HeldReport},
+    election::{driver::ElectionInput, lease::Beat, machine::HeldReport},
     kernel::{
         mute::Mute,
         netlink::{Events, Netlink},
@@ -31,6 +31,7 @@ use crate::{
 use quiet::Quiet;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
@@ -41,6 +42,8 @@ use tokio::sync::watch;
 const RESYNC: Duration = Duration::from_secs(5);
 /// While something that was tried has failed.
 const RETRY: Duration = Duration::from_secs(1);
+/// How often a loop that waits gives a sign of life.
+const BEAT: Duration = Duration::from_secs(1);
 
 /// What wakes the loop and what it reads.
 #[derive(Debug)]
@@ -68,6 +71,8 @@ pub struct Outputs {
     pub held: watch::Sender<HeldReport>,
     /// What status shows.
     pub view: watch::Sender<Arc<ReconcileView>>,
+    /// Given by the loop, also while it waits.
+    pub beat: Beat,
 }
 
 /// What the last pass found and did.
@@ -150,12 +155,14 @@ impl Reconciler {
             Ok(()) = inputs.desired.changed() => "state",
             Ok(()) = inputs.health.changed() => "health",
             Ok(()) = inputs.pings.changed() => "ping",
+            never = keep_beating(&self.outputs.beat) => match never {},
             () = sleep_until(Some(resync)) => if failed { "retry" } else { "resync" },
         }
     }
 
     /// Observe, plan, apply, verify, publish.
     async fn pass(&mut self, reason: &'static str) {
+        self.outputs.beat.beat();
         let started = now();
         let desired = self.inputs.desired.borrow_and_update().desired.clone();
         let election = self.inputs.election.borrow_and_update().clone();
@@ -294,6 +301,14 @@ async fn decided(views: &mut watch::Receiver<Arc<ElectionView>>, acted_on: &Elec
     }
     // The sender is gone: the agent is ending.
     std::future::pending().await
+}
+
+/// A loop that waits for something to happen is well.
+async fn keep_beating(beat: &Beat) -> Infallible {
+    loop {
+        beat.beat();
+        tokio::time::sleep(BEAT).await;
+    }
 }
 
 /// Sends only what is new, so that nobody is woken for nothing.
