@@ -69,7 +69,7 @@ impl ProbeIo for Probes {
     fn send(&self, link: &Link, ip: IpAddr) -> io::Result<()> {
         // A frame of this host that comes back in through another of its devices is no answer.
         let links = self.input.borrow().links.clone();
-        self.prober.own(&ObservedNetwork { links, addresses: Vec::new() });
+        self.prober.own(&ObservedNetwork { links, ..ObservedNetwork::default() });
         self.prober.send(link, ip).map_err(io::Error::other)
     }
 

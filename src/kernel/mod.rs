@@ -8,8 +8,10 @@
 //! frames ─── ARP and ND as bytes (pure)
 //!   ├ announce ── "the address is here now"    ┐ both over
 //!   └ probe ───── "does anyone have it?"       ┘ packet_socket
+//! fence ──── an address is used only while it is leased; over nft, which is nftables over netlink
 //! mute ───── an address that this host has and does not answer for (nftables)
 //! ping ───── ICMP echo
+//! rx ─────── how much a device has received
 //! instance ─ one agent per network namespace
 //! limits ─── how many descriptors this process may have
 //! netns ──── namespaces held by a descriptor; isolate: a world of namespaces for drills and tests
@@ -17,6 +19,7 @@
 
 pub mod announce;
 mod error;
+pub mod fence;
 pub mod frames;
 pub mod instance;
 pub mod mute;
@@ -27,6 +30,7 @@ pub mod netns;
 pub mod packet_socket;
 pub mod ping;
 pub mod probe;
+mod nft;
 mod raw;
 pub mod rx;
 #[cfg(test)]
