@@ -20,10 +20,13 @@ use crate::{
     model::{Desired, ElectionView, HealthTable, Name, ObservedNetwork, Problem, ReconcileStats, Role},
     plan::{
         addresses::{self, AddressInputs, AddressPlan, AddressStep},
-        announce::{AnnounceSchedule, Occasion, Place},
-        candidates,
+        announce::{self, AnnounceSchedule},
+        candidates::{self, CandidateInputs},
+        lifetimes::Lifetimes,
         placement::Placements,
         proxy,
+        segment::Surroundings,
+        windows::Windows,
     },
 };
 use std::{
@@ -94,6 +97,8 @@ pub struct Reconciler {
     quiet: Quiet,
     mute: Mute,
     can_mute: bool,
+    lifetimes: Lifetimes,
+    windows: Windows,
     /// The roles that the last pass went by.
     acted_on: Arc<ElectionView>,
     view: ReconcileView,
@@ -120,6 +125,8 @@ impl Reconciler {
             quiet: Quiet::default(),
             mute: Mute::default(),
             can_mute: true,
+            lifetimes: Lifetimes::default(),
+            windows: Windows::default(),
             acted_on: Arc::default(),
             view: ReconcileView::default(),
         }
@@ -139,6 +146,7 @@ impl Reconciler {
         let failed = !self.view.problems.is_empty() || self.view.listeners.values().any(Result::is_err);
         let resync = now() + if failed { RETRY } else { RESYNC };
         let announce = self.announcements.next();
+        let window = self.windows.next();
         let inputs = &mut self.inputs;
         // A sender that is gone means that the agent is ending; `run` is dropped with it.
         tokio::select! {
@@ -147,6 +155,7 @@ impl Reconciler {
             Ok(()) = inputs.leaving.changed() => "leaving",
             vip = self.quiet.next() => { self.quiet.come.insert(vip); "quiet" }
             () = sleep_until(announce) => "announce",
+            () = sleep_until(window) => "track",
             () = inputs.kernel.changed() => "kernel",
             Ok(()) = inputs.desired.changed() => "state",
             Ok(()) = inputs.health.changed() => "health",
@@ -166,8 +175,10 @@ impl Reconciler {
         let placements = Placements::resolve(&self.me, &desired, &network);
         // First what is held, then what for: a new agent goes by what it finds.
         self.tell_held(&desired, &network);
-        self.tell_election(&desired, &placements, &network);
-        let plan = self.plan(&desired, &placements, &election, &network);
+        self.windows.update(started, &self.me, &desired, &placements, &network);
+        self.tell_election(&desired, &placements, &election, &network);
+        let plan = self.plan(started, &desired, &placements, &election, &network);
+        self.lifetimes.record(started, &plan);
         self.quiet.wait(&self.dataplane, &plan.steps);
         problems.extend(self.applier.addresses(&plan.steps).await);
         if plan.steps.iter().any(|step| !matches!(step, AddressStep::AwaitQuiet { .. })) {
@@ -206,6 +217,7 @@ impl Reconciler {
     /// The plan, with its addresses muted; if that cannot be had, the plan without.
     fn plan(
         &mut self,
+        now: Instant,
         desired: &Desired,
         placements: &Placements,
         election: &ElectionView,
@@ -220,6 +232,9 @@ impl Reconciler {
                 network,
                 quiet: self.quiet.settle(election),
                 can_mute: self.can_mute,
+                lifetime: None,
+                lifetimes: &self.lifetimes,
+                now,
             });
             let links = network.links.values().filter(|link| !link.loopback && link.mac.is_some());
             let devices = links.map(|link| link.name.clone()).collect();
@@ -244,13 +259,30 @@ impl Reconciler {
         publish(&self.outputs.held, report);
     }
 
-    fn tell_election(&mut self, desired: &Desired, placements: &Placements, network: &ObservedNetwork) {
+    fn tell_election(
+        &mut self,
+        desired: &Desired,
+        placements: &Placements,
+        election: &ElectionView,
+        network: &ObservedNetwork,
+    ) {
         let pings = self.inputs.pings.borrow_and_update().clone();
         let leaving = *self.inputs.leaving.borrow_and_update();
+        let fronts = BTreeMap::new();
+        let around = Surroundings { me: &self.me, desired, network, election, fronts: &fronts };
+        let candidates = candidates::candidates(CandidateInputs {
+            around,
+            placements,
+            pings: &pings,
+            windows: &self.windows,
+            leaving,
+            standby: None,
+            previous: &self.outputs.election.borrow().candidates,
+        });
         let input = ElectionInput {
             node: self.me.clone(),
             peers: desired.peers.values().cloned().collect(),
-            candidates: candidates::candidates(&self.me, desired, placements, network, &pings, leaving),
+            candidates,
             macs: network.links.values().filter_map(|link| link.mac).collect(),
             links: network.links.clone(),
         };
@@ -263,23 +295,10 @@ impl Reconciler {
         election: &ElectionView,
         network: &ObservedNetwork,
     ) -> Vec<Problem> {
-        self.announcements.update(now(), &owned(placements, election, network));
+        self.announcements.update(now(), &announce::announceable(placements, election, network));
         let due = self.announcements.take_due(now());
         self.applier.announce(network, &due)
     }
-}
-
-/// Addresses that this node owns and has: those that it may announce.
-fn owned(placements: &Placements, election: &ElectionView, network: &ObservedNetwork) -> BTreeMap<Place, Occasion> {
-    let mut owned = BTreeMap::new();
-    for (name, placement) in &placements.vips {
-        let (Some(link), Some(view)) = (&placement.link, election.vips.get(name)) else { continue };
-        let addresses = placement.vip.addresses.iter().filter(|_| view.role == Role::Active);
-        for address in addresses.filter(|a| network.addresses.iter().any(|o| o.ip == a.ip && o.link == link.index)) {
-            owned.insert((link.index, address.ip), (view.epoch, view.announcement));
-        }
-    }
-    owned
 }
 
 /// Which Vips wait for a quiet moment, and for which it has come.
