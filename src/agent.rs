@@ -31,7 +31,7 @@ use crate::{
     health::{checker, track},
     kernel::{announce::Announcer, instance::InstanceLock, limits, netlink::Netlink, ping::Pinger},
     model::{Desired, Name},
-    reconcile::{Inputs, Outputs, ReconcileView, Reconciler},
+    reconcile::{Hands, Inputs, Outputs, ReconcileView, Reconciler},
     status::server,
 };
 use election::Election;
@@ -188,6 +188,7 @@ impl Agent {
         let health = checker::start(wanted.clone());
         let pings = track::start(wanted, pinger);
         let (leaving, leaving_out) = watch::channel(false);
+        let (standby, standby_out) = watch::channel(None);
         let nothing = ElectionInput {
             node: me.clone(),
             peers: Vec::new(),
@@ -222,9 +223,10 @@ impl Agent {
         parts.watch("HTTP endpoint", server.http.clone());
         parts.watch("lease keeper", leases.keeper());
         let inputs =
-            Inputs { desired: snapshots, election: election.view.clone(), health, pings, leaving: leaving_out, kernel };
+            Inputs { desired: snapshots, election: election.view.clone(), health, pings, leaving: leaving_out, standby: standby_out, kernel, fence: leases.events()? };
         let outputs = Outputs { election: candidates, held, view, beat: passes };
-        let reconciler = Reconciler::new(me, netlink.clone(), applier, dataplane.clone(), inputs, outputs);
+        let hands = Hands { netlink: netlink.clone(), applier, dataplane: dataplane.clone(), leases: leases.clone() };
+        let reconciler = Reconciler::new(me, hands, inputs, outputs);
         let reconcile = tokio::spawn(reconciler.run());
         Ok(Self { netlink, dataplane, rescan, election, leases, reconcile, parts, view: view_out, leaving, server })
     }

@@ -189,6 +189,7 @@ fn vip() -> Vip {
         nodes: vec![name("lb1"), name("lb2")],
         failback: Failback { mode: FailbackMode::Auto, after: Duration::from_secs(5) },
         track: Track::default(),
+        trust_probe: true,
         listeners: vec![listener(80, Protocol::Http), listener(25, Protocol::Tcp)],
     }
 }
