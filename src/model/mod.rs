@@ -7,6 +7,7 @@ mod desired;
 mod duration;
 mod election;
 mod health;
+mod lease;
 mod name;
 mod net;
 mod peer;
@@ -14,6 +15,7 @@ mod pool;
 mod problem;
 mod proxy;
 mod reconcile;
+mod standby;
 mod traffic;
 mod vip;
 
@@ -24,6 +26,7 @@ pub use election::{
     SightKind, Standing, VipView,
 };
 pub use health::{CheckOutcome, Health, HealthTable};
+pub use lease::LeaseView;
 pub use name::{Name, NameError};
 pub use net::{Link, Mac, ObservedAddress, ObservedNetwork};
 pub use peer::{DEFAULT_HEARTBEAT_PORT, Heartbeat, Peer};
@@ -31,6 +34,7 @@ pub use pool::{Backend, Balance, Check, CheckKind, Pool, PoolTimeouts, StatusRan
 pub use problem::{Position, Problem, Severity};
 pub use proxy::{ListenerConfig, PoolConfig, ProxyConfig};
 pub use reconcile::ReconcileStats;
+pub use standby::Standby;
 pub use traffic::{BackendTraffic, ListenerTraffic, Responses, TrafficSnapshot};
 pub use vip::{
     Failback, FailbackMode, Listener, ListenerTimeouts, PathMatch, Protocol, Redirect, Route, RouteAction, Scheme,
