@@ -188,6 +188,8 @@ impl Agent {
             candidates: candidates_out,
             election: election.view.clone(),
             election_problems: election.problems.clone(),
+            lease: watch::channel(Arc::default()).1,
+            standby: watch::channel(None).1,
             health: health.clone(),
             view: view_out.clone(),
             dataplane: dataplane.clone(),
@@ -246,8 +248,9 @@ async fn remove_ours(netlink: &Netlink) {
     }
 }
 
-/// `addresses` beside the control socket: /run/lbagent/addresses.
-fn address_record(socket: &Path) -> PathBuf {
+/// Where the agent with this control socket keeps the record of its addresses, on kernels that do not mark them:
+/// `addresses` beside it, /run/lbagent/addresses.
+pub fn address_record(socket: &Path) -> PathBuf {
     socket.with_file_name("addresses")
 }
 

@@ -18,6 +18,8 @@ pub struct ReconcileStats {
     pub last_reason: &'static str,
     /// Something could not be done in the last pass. False: the machine is as it is wanted to be.
     pub last_failed: bool,
+    /// How often something that another had removed was put back, by what it was (`"address"`, `"fence"`).
+    pub repairs: BTreeMap<&'static str, u64>,
 }
 
 impl ReconcileStats {
