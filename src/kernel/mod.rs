@@ -8,6 +8,7 @@
 //! frames ─── ARP and ND as bytes (pure)
 //!   ├ announce ── "the address is here now"    ┐ both over
 //!   └ probe ───── "does anyone have it?"       ┘ packet_socket
+//! fence ──── an address is used only while it is leased; over nft, which is nftables over netlink
 //! mute ───── an address that this host has and does not answer for (nftables)
 //! ping ───── ICMP echo
 //! instance ─ one agent per network namespace
@@ -17,6 +18,7 @@
 
 pub mod announce;
 mod error;
+pub mod fence;
 pub mod frames;
 pub mod instance;
 pub mod mute;
@@ -27,6 +29,7 @@ pub mod netns;
 pub mod packet_socket;
 pub mod ping;
 pub mod probe;
+mod nft;
 mod raw;
 pub mod rx;
 #[cfg(test)]
