@@ -4,7 +4,9 @@ use crate::{
     dataplane::Dataplane,
     desired::Snapshot,
     election::driver::ElectionInput,
-    model::{ElectionView, Eligibility, HealthTable, Kind, LeaseView, Name, ObjectRef, Problem, Severity, Standby, VipView},
+    model::{
+        ElectionView, Eligibility, HealthTable, Kind, LeaseView, Name, ObjectRef, Problem, Severity, Standby, VipView,
+    },
     reconcile::ReconcileView,
     status::{Clock, Inputs, StateInputs, Status, process, server},
 };
@@ -49,12 +51,8 @@ impl Reporter {
     /// Opens the endpoint; its own troubles are part of what it reports.
     pub(super) fn serve(self, options: server::Options) -> server::Server {
         let (own, own_out) = watch::channel(Arc::<Vec<Problem>>::default());
-        let memory = Mutex::new(Memory {
-            before: None,
-            generation: 0,
-            changed_at: self.started,
-            told: Told::default(),
-        });
+        let memory =
+            Mutex::new(Memory { before: None, generation: 0, changed_at: self.started, told: Told::default() });
         let report = Arc::new(move || {
             // A panic of an earlier request leaves only an old memory behind.
             let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);

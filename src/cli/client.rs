@@ -216,7 +216,10 @@ pub(super) mod tests {
             told
         };
         assert_eq!(told("HTTP/1.0 200 OK\r\n\r\ndone\n"), Ok(Answer::Done("done".into())));
-        assert_eq!(told("HTTP/1.0 409 Conflict\r\n\r\nno:\nnobody else\n"), Ok(Answer::Refused("no:\nnobody else".into())));
+        assert_eq!(
+            told("HTTP/1.0 409 Conflict\r\n\r\nno:\nnobody else\n"),
+            Ok(Answer::Refused("no:\nnobody else".into()))
+        );
         assert!(told("HTTP/1.0 404 Not Found\r\n\r\nthere is /\n").unwrap_err().ends_with("says: there is /"));
     }
 

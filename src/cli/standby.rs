@@ -51,7 +51,9 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(20);
 
     /// A real endpoint at whose other end `decide` is the agent.
-    async fn endpoint(decide: impl Fn(Action) -> Result<String, String> + Send + 'static) -> (tempfile::TempDir, PathBuf) {
+    async fn endpoint(
+        decide: impl Fn(Action) -> Result<String, String> + Send + 'static,
+    ) -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lbagent.sock");
         let options = server::Options { http: None, socket: Some(path.clone()), hostname: "lb1".into() };

@@ -45,8 +45,8 @@ pub use object::{Object, Objects};
 pub use pointer::Pointer;
 pub use render::render;
 pub use source::{Source, Span};
-pub(crate) use suggest::nearest;
 pub use store::{Store, StoreError};
+pub(crate) use suggest::nearest;
 pub use watch::{StateOptions, start};
 
 #[cfg(test)]

@@ -133,16 +133,22 @@ fn standby_status(standby: &Standby, inputs: &Inputs<'_>) -> StandbyStatus {
 }
 
 fn fence(lease: &LeaseView) -> FenceStatus {
+    let running = |asked: bool| lease.running.iter().filter(|it| *it.1 == asked).map(|it| *it.0).collect();
     FenceStatus {
         enforced: lease.fenced.is_ok(),
         reason: lease.fenced.clone().err().unwrap_or_default(),
-        realtime: lease.realtime,
-        leased: lease.leased.iter().copied().collect(),
+        realtime: lease.realtime.is_ok(),
+        not_realtime: lease.realtime.clone().err().unwrap_or_default(),
+        leased: running(true),
+        draining: running(false),
         renewals: lease.renewals,
         worst_lateness_seconds: lease.worst_lateness.as_secs_f64(),
+        failed_renewals: lease.failed_renewals,
+        last_error: lease.last_error.clone(),
         lost: lease.lost,
+        stalled: lease.stalled.clone(),
         repairs: lease.repairs,
-        meddler: lease.meddler.clone(),
+        meddler: lease.last_meddler.clone(),
     }
 }
 
@@ -172,6 +178,10 @@ fn state(inputs: &Inputs<'_>) -> StateStatus {
 
 fn reconcile(inputs: &Inputs<'_>) -> ReconcileStatus {
     let stats = inputs.reconcile;
+    let mut repairs: BTreeMap<_, _> = stats.repairs.iter().map(|(what, count)| ((*what).to_owned(), *count)).collect();
+    // The fence is put back by the keeper of the leases. A counter that is there from the start can be rated.
+    repairs.entry("fence".to_owned()).or_insert(inputs.lease.repairs);
+    repairs.entry("address".to_owned()).or_default();
     ReconcileStatus {
         passes: stats.passes.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect(),
         errors: stats.errors,
@@ -179,7 +189,7 @@ fn reconcile(inputs: &Inputs<'_>) -> ReconcileStatus {
         last_reason: stats.last_reason.to_owned(),
         last_seconds: stats.last_took.as_secs_f64(),
         last_failed: stats.last_failed,
-        repairs: stats.repairs.iter().map(|(what, count)| ((*what).to_owned(), *count)).collect(),
+        repairs,
     }
 }
 

@@ -104,15 +104,25 @@ fn fenced(status: &Status) -> Verdict {
         return bad("NotEnforced", message);
     }
     let message = "a hung or killed agent loses its addresses within a lease";
+    if !fence.stalled.is_empty() {
+        let stalled = fence.stalled.join(", ");
+        return good("Stalled", format!("{message}; none is renewed now, because of {stalled}"));
+    }
     match (&fence.meddler, fence.realtime) {
-        (Some(meddler), _) => good("Contested", format!("{message}; put back {} times, last after {meddler}", fence.repairs)),
+        (Some(meddler), _) => {
+            good("Contested", format!("{message}; put back {} times, last after {meddler}", fence.repairs))
+        }
         (None, true) => good("Enforced", message),
-        (None, false) => good("NotRealtime", format!("{message}; a busy machine may lose it too: no real-time priority")),
+        (None, false) => {
+            let risk = "on a busy machine a healthy one may too";
+            good("NotRealtime", format!("{message}; {risk}, without real-time priority: {}", fence.not_realtime))
+        }
     }
 }
 
 fn vip_fenced(vip: &VipStatus, fence: &FenceStatus) -> Verdict {
-    let silent: Vec<String> = vip.addresses.iter().filter(|it| it.ours && !it.leased).map(|it| it.address.to_string()).collect();
+    let silent: Vec<String> =
+        vip.addresses.iter().filter(|it| it.ours && !it.leased).map(|it| it.address.to_string()).collect();
     if !fence.enforced {
         return bad("NotEnforced", format!("{} would stay with a hung or killed agent: {}", vip.name, fence.reason));
     }
@@ -218,8 +228,12 @@ impl VipStatus {
                 format!("{}: Active, but {} is not on any device", self.name, missing.join(", ")),
             ));
         }
-        let silent: Vec<String> =
-            self.addresses.iter().filter(|address| !address.leased).map(|address| address.address.to_string()).collect();
+        let silent: Vec<String> = self
+            .addresses
+            .iter()
+            .filter(|address| !address.leased)
+            .map(|address| address.address.to_string())
+            .collect();
         if self.is_active() && self.is_fenced() && !silent.is_empty() {
             let message = format!("{}: Active, but the kernel lets nobody speak for {}", self.name, silent.join(", "));
             return Some(("NotLeased", format!("{message}: this node has no lease")));

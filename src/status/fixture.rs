@@ -3,10 +3,10 @@
 use super::{Clock, Inputs, ProcessStatus, StateInputs, Status};
 use crate::model::{
     Backend, BackendTraffic, Balance, Check, CheckKind, CheckOutcome, Desired, Digest, ElectionEvent, ElectionView,
-    Eligibility, Failback, FailbackMode, Health, HealthTable, Heartbeat, Kind, LeaseView, Link, Listener, ListenerTimeouts,
-    ListenerTraffic, Mac, Name, ObjectRef, ObservedAddress, ObservedNetwork, PathView, Peer, PeerView, Pool,
-    PoolTimeouts, Position, Problem, Protocol, ReconcileStats, Responses, Role, Standby, Standing, StatusRange, Track, TrafficSnapshot,
-    Vip, VipAddress, VipView,
+    Eligibility, Failback, FailbackMode, Health, HealthTable, Heartbeat, Kind, LeaseView, Link, Listener,
+    ListenerTimeouts, ListenerTraffic, Mac, Name, ObjectRef, ObservedAddress, ObservedNetwork, PathView, Peer,
+    PeerView, Pool, PoolTimeouts, Position, Problem, Protocol, ReconcileStats, Responses, Role, Standby, Standing,
+    StatusRange, Track, TrafficSnapshot, Vip, VipAddress, VipView,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -106,7 +106,12 @@ impl World {
             reconcile: &self.reconcile,
             problems: &self.problems,
             process: ProcessStatus {
- resident_bytes: 12_345_678, cpu_seconds: 1.25, open_fds: 42, max_fds: 65536, log_dropped: 0 },
+                resident_bytes: 12_345_678,
+                cpu_seconds: 1.25,
+                open_fds: 42,
+                max_fds: 65536,
+                log_dropped: 0,
+            },
             previous: self.previous.as_ref(),
         });
         // What is compared with golden files must not change with every release.
@@ -130,7 +135,7 @@ impl World {
 
     /// Takes the addresses of the Vip from this machine's devices.
     pub(crate) fn release(&mut self) {
-        self.lease.leased.clear();
+        self.lease.running.clear();
         self.network.addresses.clear();
     }
 
@@ -303,10 +308,10 @@ fn standing(node: &str, role: Role) -> Standing {
 fn lease() -> LeaseView {
     LeaseView {
         fenced: Ok(()),
-        realtime: true,
+        realtime: Ok(()),
         renewals: 24_000,
         worst_lateness: Duration::from_micros(11_600),
-        leased: BTreeSet::from([ip("198.51.100.10"), ip("2001:db8::10")]),
+        running: BTreeMap::from([(ip("198.51.100.10"), true), (ip("2001:db8::10"), true)]),
         ..LeaseView::default()
     }
 }

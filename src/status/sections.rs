@@ -5,8 +5,8 @@ use super::{
     StandingStatus, Timestamp, VipAddressStatus, VipStatus,
 };
 use crate::model::{
-    Backend, Check, CheckKind, FailbackMode, Health, Listener, PathView, Peer, PeerView, Pool, Responses, Role, Standing,
-    Vip, VipAddress, VipView, format_duration,
+    Backend, Check, CheckKind, FailbackMode, Health, Listener, PathView, Peer, PeerView, Pool, Responses, Role,
+    Standing, Vip, VipAddress, VipView, format_duration,
 };
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -121,7 +121,7 @@ fn address_status(address: VipAddress, inputs: &Inputs<'_>) -> VipAddressStatus 
         prefix_length: address.prefix_len,
         held: observed.is_some(),
         ours: observed.is_some_and(|observed| observed.ours),
-        leased: inputs.lease.leased.contains(&address.ip),
+        leased: inputs.lease.running.get(&address.ip) == Some(&true),
         interface: link.map(|link| link.name.clone()),
     }
 }

@@ -14,7 +14,11 @@ pub fn render(status: &Status) -> String {
     section(&mut text, &columns, pools(status));
     section(&mut text, &["LISTENER", "VIP", "PROTOCOL", "OPEN", "CONNECTIONS", "REQUESTS"], listeners(status));
     let reasons = status.vips.iter().filter(|vip| !vip.why.is_empty());
-    listed(&mut text, Some("Why (more with `lbagent why VIP`)"), reasons.map(|vip| format!("{}: {}", vip.name, vip.why)));
+    listed(
+        &mut text,
+        Some("Why (more with `lbagent why VIP`)"),
+        reasons.map(|vip| format!("{}: {}", vip.name, vip.why)),
+    );
     listed(&mut text, Some("Problems"), problems(status));
     let events = status.events.iter().rev().take(5).rev();
     let events = events.map(|event| format!("{} {}: {}", event.at, event.subject, event.message));
@@ -233,7 +237,9 @@ pub(super) fn numbered(text: &mut String, title: &str, items: impl Iterator<Item
     let numbered = items.enumerate().flat_map(|(index, item)| {
         let number = format!("{}.", index + 1);
         let lines = item.into_iter().enumerate();
-        lines.map(move |(line, words)| format!("{:<3} {words}", if line == 0 { &number } else { "" })).collect::<Vec<_>>()
+        lines
+            .map(move |(line, words)| format!("{:<3} {words}", if line == 0 { &number } else { "" }))
+            .collect::<Vec<_>>()
     });
     listed(text, Some(title), numbered);
 }
@@ -247,7 +253,7 @@ pub(super) fn plain(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::{
-        model::Problem,
+        model::{Problem, Standby},
         status::{build::tests::golden, fixture::World},
     };
 
@@ -262,10 +268,17 @@ mod tests {
         world.peer().heard = false;
         world.vip().owner = None;
         world.problems.push(Problem::warning("Odd", "an odd \u{1b}[31mthing\nsecond line"));
+        world.lease.fenced = Err("no nf_tables".into());
+        (world.vip().leased, world.vip().verified) = (false, false);
+        let since = world.clock.instant - Duration::from_secs(65);
+        world.standby = Some(Standby { since, reason: "kernel update".into(), forced: false });
         let text = render(&world.status());
         for expected in [
             "NOT      StateValid",
             "NOT      PeersHeard",
+            "NOT      Fenced",
+            "STANDBY for 1m 5s: kernel update (`lbagent unstandby` ends it)\n",
+            "NOT verified, NO LEASE",
             "DOWN",
             "connection refused",
             "nobody",

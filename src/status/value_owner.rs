@@ -15,14 +15,24 @@ pub struct FenceStatus {
     pub reason: String,
     /// The thread that renews the leases has real-time priority.
     pub realtime: bool,
+    /// Why it has not; empty if it has.
+    pub not_realtime: String,
     /// Addresses that this node may speak for now.
     pub leased: Vec<IpAddr>,
-    /// Renewals.
+    /// Addresses for which it may only exchange data: on their way to another node.
+    pub draining: Vec<IpAddr>,
+    /// Renewals; one is of all leases at once.
     pub renewals: u64,
     /// The worst time by which a renewal came later than it was due.
     pub worst_lateness_seconds: f64,
-    /// Leases that ended although nobody revoked them.
+    /// Renewals that failed for another reason than the end of a lease.
+    pub failed_renewals: u64,
+    /// The last thing that the kernel refused.
+    pub last_error: Option<String>,
+    /// Leases that ended although nobody gave them up.
     pub lost: u64,
+    /// Parts of the agent that make no progress now: while there are any, nothing is renewed.
+    pub stalled: Vec<String>,
     /// Times that the fence was put back after somebody else had removed it.
     pub repairs: u64,
     /// Who removed it last, where that is known.

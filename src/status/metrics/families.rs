@@ -93,7 +93,11 @@ fn agent(page: &mut Page, status: &Status) {
     });
     page.gauge("lbagent_condition", "1 if the condition is True, 0 if it is False or Unknown.", conditions);
     let standby = f64::from(u8::from(status.standby.is_some()));
-    page.gauge("lbagent_standby", "1 while an operator has taken this node out of service.", [(Labels::new(), standby)]);
+    page.gauge(
+        "lbagent_standby",
+        "1 while an operator has taken this node out of service.",
+        [(Labels::new(), standby)],
+    );
     page.table(FENCE, &[(Labels::new(), &status.fence)]);
     page.table(STATE, &itself);
     page.gauge("lbagent_state_problems", "Problems of the state files.", by_severity(&status.state.problems));

@@ -1,7 +1,8 @@
 //! The tables of metrics that have one sample per object: one row each, in the order of the page.
 
 use crate::status::{
-    BackendStatus, FenceStatus, ListenerStatus, PathStatus, PeerStatus, PoolStatus, ProcessStatus, ProxyStatus, Status, VipStatus,
+    BackendStatus, FenceStatus, ListenerStatus, PathStatus, PeerStatus, PoolStatus, ProcessStatus, ProxyStatus, Status,
+    VipStatus,
 };
 use prometheus::proto::MetricType;
 
@@ -63,12 +64,12 @@ pub(super) const FENCE: &[Row<FenceStatus>] = &[
         |fence| count(fence.leased.len() as u64)),
     counter("lbagent_lease_renewals_total", "Renewals of leases.",
         |fence| count(fence.renewals)),
-    counter("lbagent_lease_lost_total", "Leases that ended although nobody revoked them.",
+    counter("lbagent_lease_renewals_failed_total", "Renewals that failed for another reason than the end of a lease.",
+        |fence| count(fence.failed_renewals)),
+    counter("lbagent_lease_lost_total", "Leases that ended although nobody gave them up.",
         |fence| count(fence.lost)),
     gauge("lbagent_lease_renewal_lateness_seconds_max", "The worst time by which a renewal came later than it was due.",
         |fence| Some(fence.worst_lateness_seconds)),
-    counter("lbagent_fence_repairs_total", "Times that the fence was put back after somebody else had removed it.",
-        |fence| count(fence.repairs)),
 ];
 
 /// Of the data plane as a whole.
