@@ -60,8 +60,8 @@ Examples:
   lbagent why web --http 192.0.2.1:9694     # as another node sees it
   lbagent why web --json | jq .vip.rules
 
-The verdict, then each node of the Vip, the rules in the order in which they were looked at, and what happened lately. It
-tells what this node knows; ask the other one too where they might not agree. Exit 1 if there is no such Vip, or no agent.";
+The verdict, then each node of the Vip, the rules in the order in which they were looked at, and what happened lately,
+all as this node knows it. Exit 0 if it was explained, 1 if there is no such Vip or no agent.";
 
 pub(super) const STANDBY: &str = "\
 Examples:

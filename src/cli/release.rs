@@ -89,3 +89,103 @@ fn remove_fence(out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     let _ = told;
     0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::{fence::Fence, netns::NetNs};
+    use std::{collections::BTreeSet, path::PathBuf};
+
+    const VIP: &str = "198.51.100.10";
+    const FOREIGN: &str = "198.51.100.99";
+
+    /// What an agent that was killed leaves behind in a network namespace: an address and a fence.
+    struct Left {
+        namespace: NetNs,
+        dir: tempfile::TempDir,
+    }
+
+    impl Left {
+        fn new() -> Self {
+            let left = Self { namespace: NetNs::new().unwrap(), dir: tempfile::tempdir().unwrap() };
+            left.run(async || {
+                let (connection, handle, _) = rtnetlink::new_connection().unwrap();
+                tokio::spawn(connection);
+                handle.link().add(rtnetlink::LinkVeth::new("eth0", "peer").build()).execute().await.unwrap();
+                let eth0 = left.device().await;
+                let vip = VipAddress::host(VIP.parse().unwrap());
+                left.netlink().add_address(eth0, vip).await.unwrap();
+                let somebody = Netlink::connect_without_marks(left.dir.path().join("somebody")).unwrap();
+                somebody.add_address(eth0, VipAddress::host(FOREIGN.parse().unwrap())).await.unwrap();
+                let mut fence = Fence::open().unwrap();
+                fence.install(&BTreeSet::from(["eth0".to_owned()]), &BTreeSet::from([vip.ip])).unwrap();
+            });
+            left
+        }
+
+        fn run<T: Send>(&self, f: impl AsyncFnOnce() -> T + Send) -> T {
+            let block_on = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(f());
+            self.namespace.run(block_on).unwrap()
+        }
+
+        fn socket(&self) -> PathBuf {
+            self.dir.path().join("lbagent.sock")
+        }
+
+        fn netlink(&self) -> Netlink {
+            Netlink::connect(agent::address_record(&self.socket())).unwrap()
+        }
+
+        async fn device(&self) -> u32 {
+            let network = self.netlink().observe().await.unwrap();
+            network.links.values().find(|link| link.name == "eth0").unwrap().index
+        }
+
+        /// Code, stdout and stderr.
+        fn release(&self) -> (u8, String, String) {
+            let (mut out, mut err) = (Vec::new(), Vec::new());
+            let code = self.run(async || release_to(&self.socket(), &mut out, &mut err).await);
+            (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+        }
+
+        fn addresses(&self) -> BTreeSet<String> {
+            let network = self.run(async || self.netlink().observe().await.unwrap());
+            let v4 = network.addresses.iter().filter(|address| address.ip.is_ipv4());
+            v4.map(|address| address.ip.to_string()).collect()
+        }
+    }
+
+    #[test]
+    fn the_address_goes_then_the_fence_and_nothing_of_anybody_else() {
+        let left = Left::new();
+        let told = (0, format!("{VIP}/32 removed from eth0\nfence removed\n"), String::new());
+        assert_eq!(left.release(), told);
+        assert_eq!(left.addresses(), BTreeSet::from([FOREIGN.to_owned()]));
+        let nothing = "no address of lbagent is on any device\nno fence of lbagent is there\n";
+        assert_eq!(left.release(), (0, nothing.to_owned(), String::new()), "twice is no harm");
+    }
+
+    #[test]
+    fn beside_a_running_agent_it_touches_nothing() {
+        let left = Left::new();
+        let running = left.namespace.run(InstanceLock::acquire).unwrap().unwrap();
+        let (code, out, err) = left.release();
+        assert_eq!((code, out.as_str()), (1, ""));
+        assert!(err.starts_with("error: nothing was released: ") && err.contains("stop it first"), "{err}");
+        assert!(left.addresses().contains(VIP));
+        drop(running);
+        assert!(left.release().1.contains("fence removed"), "it was still there");
+    }
+
+    #[test]
+    fn the_fence_stays_while_it_is_not_known_what_is_left() {
+        let left = Left::new();
+        // A record that cannot be read.
+        std::fs::create_dir(agent::address_record(&left.socket())).unwrap();
+        let (code, out, err) = left.release();
+        assert_eq!((code, out.as_str()), (1, ""));
+        assert!(err.starts_with("error: cannot read the record") && err.contains("the fence stays"), "{err}");
+        std::fs::remove_dir(agent::address_record(&left.socket())).unwrap();
+        assert_eq!(left.release().0, 0);
+    }
+}

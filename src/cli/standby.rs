@@ -58,8 +58,10 @@ mod tests {
         let path = dir.path().join("lbagent.sock");
         let options = server::Options { http: None, socket: Some(path.clone()), hostname: "lb1".into() };
         let source = || -> futures::future::BoxFuture<'static, _> { Box::pin(async { Arc::new(Status::default()) }) };
-        let mut server = server::start(options, Arc::new(source));
+        let server = server::start(options, Arc::new(source));
         tokio::spawn(async move {
+            // All of it, or the doors would close at once.
+            let mut server = server;
             while let Some(ask) = server.actions.recv().await {
                 let _ = ask.reply.send(decide(ask.action));
             }

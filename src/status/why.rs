@@ -2,7 +2,7 @@
 //! stands, the rules that the verdict follows from, and what has happened lately.
 
 use super::{
-    EventStatus, PeerStatus, StandingStatus, Status, Timestamp, VipStatus,
+    EventStatus, PeerStatus, StandbyStatus, StandingStatus, Status, Timestamp, VipStatus,
     text::{listed, numbered, path_words, plain, span},
 };
 use crate::desired::nearest;
@@ -22,6 +22,8 @@ pub struct Why<'a> {
     pub node: Option<&'a str>,
     /// When it said so.
     pub now: Timestamp,
+    /// Set while an operator has taken this node out of service.
+    pub standby: Option<&'a StandbyStatus>,
     /// The Vip, its standings and rules among it.
     pub vip: &'a VipStatus,
     /// Its other nodes, as they are heard.
@@ -67,6 +69,7 @@ pub fn why<'a>(status: &'a Status, name: &str) -> Result<Why<'a>, UnknownVip> {
         verdict: verdict(vip, status),
         node: status.node.as_deref(),
         now: status.now,
+        standby: status.standby.as_ref(),
         vip,
         peers: status.peers.iter().filter(|peer| !peer.me && vip.nodes.contains(&peer.name)).collect(),
         events: events[events.len().saturating_sub(MOST_EVENTS)..].to_vec(),
@@ -109,6 +112,10 @@ impl Why<'_> {
         let mut remarks = Vec::new();
         if !vip.why.is_empty() {
             remarks.push(format!("because {}", vip.why));
+        }
+        if let Some(standby) = self.standby {
+            let (since, words) = (span(self.now.since(standby.since)), standby.words());
+            remarks.push(format!("this node is in STANDBY since {since}: {words}"));
         }
         remarks.extend(vip.trouble().map(|(_, words)| format!("NOT WELL: {words}")));
         if let Some(last) = vip.dual_owner_last {
