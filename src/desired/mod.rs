@@ -48,6 +48,7 @@ pub use pointer::Pointer;
 pub use render::render;
 pub use source::{Source, Span};
 pub use store::{Store, StoreError};
+pub(crate) use suggest::nearest;
 pub use watch::{StateOptions, start};
 
 #[cfg(test)]

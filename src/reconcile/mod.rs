@@ -24,7 +24,7 @@ use crate::{
         fence,
         netlink::{Events, Netlink},
     },
-    model::{Desired, ElectionView, HealthTable, Name, ObservedNetwork, Problem, ReconcileStats},
+    model::{Desired, ElectionView, HealthTable, Name, ObservedNetwork, Problem, ReconcileStats, Standby},
     plan::{
         addresses::{self, AddressInputs, AddressPlan, AddressStep},
         announce::{self, AnnounceSchedule},
@@ -34,7 +34,7 @@ use crate::{
         lifetimes::{self, Lifetimes},
         placement::Placements,
         proxy,
-        segment::Surroundings,
+        segment::{self, Surroundings},
         windows::Windows,
     },
 };
@@ -69,8 +69,8 @@ pub struct Inputs {
     pub pings: watch::Receiver<Arc<BTreeMap<IpAddr, bool>>>,
     /// True from SIGTERM on.
     pub leaving: watch::Receiver<bool>,
-    /// Why an operator has put this node on standby, if so.
-    pub standby: watch::Receiver<Option<String>>,
+    /// Whether an operator has put this node on standby.
+    pub standby: watch::Receiver<Option<Standby>>,
     /// The kernel says that a link or an address has changed.
     pub kernel: Events,
     /// It says that somebody else has changed the fence; `None` where there is none.
@@ -356,7 +356,7 @@ impl Reconciler {
             pings: &pings,
             windows: &self.windows,
             leaving,
-            standby: standby.as_deref(),
+            standby: standby.as_ref().map(|standby| standby.reason.as_str()),
             previous: &self.outputs.election.borrow().candidates,
         });
         let input = ElectionInput {
@@ -364,6 +364,7 @@ impl Reconciler {
             peers: desired.peers.values().cloned().collect(),
             candidates,
             macs: network.links.values().filter_map(|link| link.mac).collect(),
+            fronts: segment::fronts(desired, placements, network),
             links: network.links.clone(),
         };
         publish(&self.outputs.election, input);
