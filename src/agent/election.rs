@@ -71,7 +71,7 @@ struct Probes(Prober);
 impl ProbeIo for Probes {
     fn watch(&self, ips: &BTreeSet<IpAddr>, links: &BTreeMap<u32, Link>) {
         self.0.watch(ips.iter().copied());
-        self.0.own(&ObservedNetwork { links: links.clone(), addresses: Vec::new() });
+        self.0.own(&ObservedNetwork { links: links.clone(), ..ObservedNetwork::default() });
     }
 
     fn send(&self, link: &Link, ip: IpAddr) -> io::Result<()> {

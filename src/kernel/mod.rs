@@ -11,6 +11,7 @@
 //! fence ──── an address is used only while it is leased; over nft, which is nftables over netlink
 //! mute ───── an address that this host has and does not answer for (nftables)
 //! ping ───── ICMP echo
+//! rx ─────── how much a device has received
 //! instance ─ one agent per network namespace
 //! datagram ─ UDP: many at once, and what ICMP says of those that were sent
 //! alarm ──── waiting for a moment

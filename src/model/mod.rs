@@ -27,7 +27,7 @@ pub use election::{
 pub use health::{CheckOutcome, Health, HealthTable};
 pub use lease::LeaseView;
 pub use name::{Name, NameError};
-pub use net::{Link, Mac, ObservedAddress, ObservedNetwork};
+pub use net::{Link, Mac, ObservedAddress, ObservedNeighbour, ObservedNetwork};
 pub use peer::{DEFAULT_HEARTBEAT_PORT, Heartbeat, Peer};
 pub use pool::{Backend, Balance, Check, CheckKind, Pool, PoolTimeouts, StatusRange, Sticky};
 pub use problem::{Position, Problem, Severity};

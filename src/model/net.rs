@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, fmt, net::IpAddr};
+use std::{collections::BTreeMap, fmt, net::IpAddr, time::Duration};
 
 /// An Ethernet address.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,15 +43,32 @@ pub struct ObservedAddress {
     pub prefix_len: u8,
     /// Marked as lbagent's own (`IFA_PROTO`, or the record under /run on kernels before 5.18).
     pub ours: bool,
+    /// How much longer the kernel keeps it, in whole seconds (`ifa_valid`). `None`: for ever.
+    pub valid_for: Option<Duration>,
 }
 
-/// The devices and addresses of this network namespace at one moment.
+/// A host on a link of which the kernel knows the MAC, because it exchanged data with it or heard from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ObservedNeighbour {
+    /// The device behind which it is.
+    pub link: u32,
+    /// Unicast.
+    pub ip: IpAddr,
+    /// As last heard; perhaps long ago.
+    pub mac: Mac,
+}
+
+/// The devices and addresses of this network namespace at one moment, and what it knows of its surroundings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ObservedNetwork {
     /// By `ifindex`.
     pub links: BTreeMap<u32, Link>,
     /// All, ours and foreign.
     pub addresses: Vec<ObservedAddress>,
+    /// In order.
+    pub neighbours: Vec<ObservedNeighbour>,
+    /// The next hops of the main table's default routes, by the device that leads there.
+    pub gateways: BTreeMap<u32, Vec<IpAddr>>,
 }
 
 impl ObservedNetwork {

@@ -24,7 +24,7 @@ impl Case {
     }
 
     fn with(mut self, link: u32, address: &str, prefix_len: u8, ours: bool) -> Self {
-        self.network.addresses.push(ObservedAddress { link, ip: ip(address), prefix_len, ours });
+        self.network.addresses.push(ObservedAddress { link, ip: ip(address), prefix_len, ours, valid_for: None });
         self
     }
 
@@ -51,7 +51,7 @@ impl Case {
             match step {
                 AddressStep::Add { link, address, .. } => {
                     let VipAddress { ip, prefix_len } = address;
-                    self.network.addresses.push(ObservedAddress { link, ip, prefix_len, ours: true });
+                    self.network.addresses.push(ObservedAddress { link, ip, prefix_len, ours: true, valid_for: None });
                 }
                 AddressStep::Remove { link, address } => {
                     self.network.addresses.retain(|observed| !is(observed, link, address));

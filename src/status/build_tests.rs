@@ -71,8 +71,8 @@ fn before_the_election_begins_a_vip_is_initializing() {
 fn who_holds_an_address_is_seen_in_the_kernel_not_in_the_role() {
     let mut world = World::new().backup();
     world.network.addresses = vec![
-        ObservedAddress { link: 2, ip: ip("198.51.100.10"), prefix_len: 24, ours: false },
-        ObservedAddress { link: 7, ip: ip("198.51.100.99"), prefix_len: 24, ours: true },
+        ObservedAddress { link: 2, ip: ip("198.51.100.10"), prefix_len: 24, ours: false, valid_for: None },
+        ObservedAddress { link: 7, ip: ip("198.51.100.99"), prefix_len: 24, ours: true, valid_for: None },
     ];
     let addresses = &world.status().vips[0].addresses;
     assert_eq!((addresses[0].held, addresses[0].ours, addresses[0].interface.as_deref()), (true, false, Some("eth0")));

@@ -278,10 +278,11 @@ fn health(now: Instant) -> HealthTable {
 fn network() -> ObservedNetwork {
     let link =
         Link { index: 2, name: "eth0".into(), mac: Some(Mac([2, 0, 0, 0, 0, 1])), loopback: false, running: true };
-    let address = |text, prefix_len| ObservedAddress { link: 2, ip: ip(text), prefix_len, ours: true };
+    let address = |text, prefix_len| ObservedAddress { link: 2, ip: ip(text), prefix_len, ours: true, valid_for: None };
     ObservedNetwork {
         links: BTreeMap::from([(2, link)]),
         addresses: vec![address("198.51.100.10", 32), address("2001:db8::10", 128)],
+        ..ObservedNetwork::default()
     }
 }
 

@@ -8,6 +8,8 @@
 //! What the loop remembers between passes is small and disposable: the repeats of announcements, and which Vips have
 //! waited for a quiet moment.
 
+mod quiet;
+
 use crate::{
     apply::Applier,
     dataplane::Dataplane,
@@ -26,6 +28,7 @@ use crate::{
         proxy,
     },
 };
+use quiet::Quiet;
 use std::{
     collections::{BTreeMap, BTreeSet},
     convert::Infallible,
@@ -33,7 +36,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 /// A pass is made at least this often, whatever is heard from the kernel.
 const RESYNC: Duration = Duration::from_secs(5);
@@ -41,8 +44,6 @@ const RESYNC: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_secs(1);
 /// How often a loop that waits gives a sign of life.
 const BEAT: Duration = Duration::from_secs(1);
-/// How long an address may wait for a moment in which nobody is being answered, when another node is about to take it.
-const QUIET_LIMIT: Duration = Duration::from_millis(50);
 
 /// What wakes the loop and what it reads.
 #[derive(Debug)]
@@ -148,7 +149,7 @@ impl Reconciler {
             biased;
             () = decided(&mut inputs.election, acted_on) => "role",
             Ok(()) = inputs.leaving.changed() => "leaving",
-            vip = self.quiet.next() => { self.quiet.come.insert(vip); "quiet" }
+            () = self.quiet.next() => "quiet",
             () = sleep_until(announce) => "announce",
             () = inputs.kernel.changed() => "kernel",
             Ok(()) = inputs.desired.changed() => "state",
@@ -287,59 +288,6 @@ fn owned(placements: &Placements, election: &ElectionView, network: &ObservedNet
         }
     }
     owned
-}
-
-/// Which Vips wait for a quiet moment, and for which it has come.
-#[derive(Debug)]
-struct Quiet {
-    waiting: BTreeSet<Name>,
-    come: BTreeSet<Name>,
-    sender: mpsc::UnboundedSender<Name>,
-    receiver: mpsc::UnboundedReceiver<Name>,
-}
-
-impl Default for Quiet {
-    fn default() -> Self {
-        // Unbounded in name only: at most one message for each Vip is under way.
-        let (sender, receiver) = mpsc::unbounded_channel();
-        Self { waiting: BTreeSet::new(), come: BTreeSet::new(), sender, receiver }
-    }
-}
-
-impl Quiet {
-    /// Starts the wait for each Vip that the plan wants to let go and that does not wait yet.
-    fn wait(&mut self, dataplane: &Dataplane, steps: &[AddressStep]) {
-        for step in steps {
-            let AddressStep::AwaitQuiet { vip } = step else { continue };
-            if self.waiting.insert(vip.clone()) {
-                let (dataplane, sender, vip) = (dataplane.clone(), self.sender.clone(), vip.clone());
-                tokio::spawn(async move {
-                    dataplane.quiet(&vip, QUIET_LIMIT).await;
-                    // Fails only when the loop is gone, and then nobody needs to know.
-                    let _ = sender.send(vip);
-                });
-            }
-        }
-    }
-
-    /// The next Vip whose moment has come.
-    async fn next(&mut self) -> Name {
-        match self.receiver.recv().await {
-            Some(vip) => {
-                self.waiting.remove(&vip);
-                vip
-            }
-            None => std::future::pending().await, // not while `self` holds a sender
-        }
-    }
-
-    /// The Vips that may go now; forgets those that no longer want to.
-    fn settle(&mut self, election: &ElectionView) -> &BTreeSet<Name> {
-        let leaving =
-            |vip: &Name| election.vips.get(vip).is_some_and(|view| view.role == Role::Backup && view.graceful);
-        self.come.retain(leaving);
-        &self.come
-    }
 }
 
 /// Waits for a view by which a pass would do anything else than by `acted_on`: its counters grow each second.
