@@ -194,6 +194,7 @@ impl Agent {
             candidates: Vec::new(),
             macs: Vec::new(),
             links: BTreeMap::new(),
+            fronts: Vec::new(),
         };
         let (candidates, candidates_out) = watch::channel(nothing);
         let (held, held_out) = watch::channel(HeldReport::default());

@@ -261,6 +261,7 @@ impl Reconciler {
             candidates: candidates::candidates(&self.me, desired, placements, network, &pings, leaving),
             macs: network.links.values().filter_map(|link| link.mac).collect(),
             links: network.links.clone(),
+            fronts: Vec::new(),
         };
         publish(&self.outputs.election, input);
     }
