@@ -183,8 +183,11 @@ impl Agent {
         let last_good_dir = last_good_dir(options, &me);
         let files = Files { key: options.key_file.clone(), epoch: last_good_dir.join("epoch") };
         let rescan = Arc::new(Notify::new());
-        let state =
-            StateOptions { dir: options.state_dir.clone(), last_good_dir: last_good_dir.clone(), rescan: rescan.clone() };
+        let state = StateOptions {
+            dir: options.state_dir.clone(),
+            last_good_dir: last_good_dir.clone(),
+            rescan: rescan.clone(),
+        };
         // The follower lives as long as somebody receives from it.
         let (snapshots, _) = desired::start(state).await;
 
@@ -231,13 +234,33 @@ impl Agent {
         parts.watch("pinger of tracked addresses", pings.clone());
         parts.watch("HTTP endpoint", server.http.clone());
         parts.watch("lease keeper", leases.keeper());
-        let inputs =
-            Inputs { desired: snapshots, election: election.view.clone(), health, pings, leaving: leaving_out, standby: standby_out, kernel, fence: leases.events()? };
+        let inputs = Inputs {
+            desired: snapshots,
+            election: election.view.clone(),
+            health,
+            pings,
+            leaving: leaving_out,
+            standby: standby_out,
+            kernel,
+            fence: leases.events()?,
+        };
         let outputs = Outputs { election: candidates, held, view, beat: passes };
         let hands = Hands { netlink: netlink.clone(), applier, dataplane: dataplane.clone(), leases: leases.clone() };
         let reconciler = Reconciler::new(me, hands, inputs, outputs);
         let reconcile = tokio::spawn(reconciler.run());
-        Ok(Self { netlink, dataplane, rescan, election, leases, operator, reconcile, parts, view: view_out, leaving, server })
+        Ok(Self {
+            netlink,
+            dataplane,
+            rescan,
+            election,
+            leases,
+            operator,
+            reconcile,
+            parts,
+            view: view_out,
+            leaving,
+            server,
+        })
     }
 
     /// Until a signal asks for the end, or a part that must not end has ended.

@@ -4,9 +4,7 @@ use crate::{
     dataplane::Dataplane,
     desired::Snapshot,
     election::{driver::ElectionInput, lease::Leases},
-    model::{
-        ElectionView, Eligibility, HealthTable, Kind, Name, ObjectRef, Problem, Severity, Standby, VipView,
-    },
+    model::{ElectionView, Eligibility, HealthTable, Kind, Name, ObjectRef, Problem, Severity, Standby, VipView},
     reconcile::ReconcileView,
     status::{Clock, Inputs, StateInputs, Status, process, server},
 };

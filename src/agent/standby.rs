@@ -7,11 +7,7 @@ use crate::{
     plan::standby::standby_refused,
     status::action::{Action, Ask, StandbyRequest},
 };
-use std::{
-    path::PathBuf,
-    sync::Arc,
-    time::Instant,
-};
+use std::{path::PathBuf, sync::Arc, time::Instant};
 use tokio::sync::watch;
 
 /// Keeps the operator's word, on disk and for those who act on it.

@@ -250,6 +250,7 @@ fn election(now: Instant) -> ElectionView {
         dual_owner: Duration::ZERO,
         verified: true,
         leased: true,
+        unleased: BTreeSet::new(),
         standings: vec![standing("lb1", Role::Active), standing("lb2", Role::Backup)],
         rules: vec![
             "no host that is no peer answers for the addresses".into(),
@@ -265,6 +266,8 @@ fn election(now: Instant) -> ElectionView {
         received: 990,
         sent: 1000,
         lost: 10,
+        loss_permille: 10,
+        front: false,
         rejected: BTreeMap::from([("mac", 3)]),
     };
     let peer = PeerView {
@@ -276,6 +279,8 @@ fn election(now: Instant) -> ElectionView {
         roles: BTreeMap::from([(ip("198.51.100.10"), Role::Backup)]),
         differs: BTreeSet::new(),
         version: RELEASE.into(),
+        fenced: true,
+        vanished: 0,
     };
     let event = ElectionEvent {
         at: now - Duration::from_secs(1800),
