@@ -207,10 +207,14 @@ fn is_handing_over(inputs: AddressInputs<'_>, view: &VipView) -> bool {
 fn wanted(inputs: AddressInputs<'_>, problems: &mut Vec<Problem>) -> Vec<(Name, u32, VipAddress)> {
     let mut wanted = Vec::new();
     for (name, placement) in &inputs.placements.vips {
-        let active = inputs.election.vips.get(name).is_some_and(|view| view.role == Role::Active);
+        let view = inputs.election.vips.get(name).filter(|view| view.role == Role::Active);
+        let active = view.is_some();
         for address in &placement.vip.addresses {
             if let Some(foreign) = inputs.network.addresses.iter().find(|o| o.ip == address.ip && !o.ours) {
                 problems.push(foreign_address(name, foreign, active, inputs.network));
+            }
+            if view.is_some_and(|view| view.unleased.contains(&address.ip)) {
+                continue; // added to the Vip, and it is not known yet that nobody else has it
             }
             if let (true, Some(link)) = (active, &placement.link) {
                 wanted.push((name.clone(), link.index, *address));
