@@ -19,6 +19,7 @@ pub mod agent;
 pub mod clock;
 pub mod explain;
 pub mod host;
+mod loss;
 mod plan;
 pub mod rtnl;
 pub mod server;
@@ -29,6 +30,7 @@ pub mod traffic;
 use crate::{kernel::netns::NetNs, model::Name};
 use agent::{Agent, AgentConfig};
 use host::Host;
+use loss::LossyPorts;
 use nix::sys::signal::Signal;
 use rtnl::Rtnl;
 use std::{
@@ -62,6 +64,7 @@ impl LabError {
 /// The bridges, one per segment.
 pub(crate) struct SwitchRoom {
     rtnl: Rtnl,
+    lossy: LossyPorts,
     bridges: Vec<u32>,
 }
 
@@ -161,6 +164,12 @@ impl Lab {
         self.balancer(name)?.set_forwarding(&self.switches, Some(device), forwarding)
     }
 
+    /// The switch loses `percent` (0 to 100) of the frames that `device` of the balancer `name` sends, each drawn anew. To be
+    /// set again when the host has booted anew.
+    pub fn set_loss(&self, name: &str, device: &str, percent: u8) -> Result<(), LabError> {
+        self.balancer(name)?.set_loss(&self.switches, device, percent)
+    }
+
     /// The balancer `name` crashes as a machine does: first no frame leaves it any more, then its agent, its addresses
     /// and its connections are gone.
     pub fn crash(&mut self, name: &str) -> Result<(), LabError> {
@@ -225,6 +234,6 @@ impl SwitchRoom {
         drop(quiet);
         let rtnl = Rtnl::open(&namespace)?;
         let bridges = segments.iter().map(|name| rtnl.add_bridge(name)).collect::<Result<_, _>>()?;
-        Ok(Self { rtnl, bridges })
+        Ok(Self { rtnl, lossy: LossyPorts::open(&namespace)?, bridges })
     }
 }
