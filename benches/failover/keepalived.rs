@@ -1,7 +1,10 @@
 //! keepalived as it comes, to compare with: a VRRP instance that holds the addresses, in the foreground of a host.
 
 use super::pair::Failure;
-use lbagent::{drill::lab::clock::wait_until, kernel::netns::NetNs};
+use lbagent::{
+    drill::lab::{Lab, clock::wait_until},
+    kernel::netns::NetNs,
+};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -17,6 +20,8 @@ use std::{
 
 /// For its process that speaks VRRP to be there.
 const STARTED: Duration = Duration::from_secs(5);
+/// How many of the last lines of a log are shown.
+const LOG_TAIL: usize = 40;
 
 /// What an instance is configured with.
 pub(crate) struct Config<'a> {
@@ -49,7 +54,7 @@ impl Keepalived {
     /// Starts it inside `namespace`; files go into `dir`.
     pub(crate) fn start(namespace: &NetNs, config: &Config<'_>, dir: &Path) -> Result<Self, Failure> {
         let program = Self::program().ok_or("keepalived is not installed")?;
-        let file = |kind: &str| dir.join(format!("keepalived-{}.{kind}", config.node));
+        let file = |kind: &str| file(dir, config.node, kind);
         fs::write(file("conf"), config.text())?;
         let log = OpenOptions::new().create(true).append(true).open(file("log"))?;
         let pids = ["-p", "-r", "-c"].map(|option| (option, file(&format!("pid{option}"))));
@@ -58,7 +63,7 @@ impl Keepalived {
             let _ = fs::remove_file(pid);
         }
         let mut command = Command::new(program);
-        command.args(["-n", "-l", "-D", "--vrrp", "-f"]).arg(file("conf"));
+        command.args(["-n", "-l", "--vrrp", "-f"]).arg(file("conf"));
         command.args(pids.iter().flat_map(|(option, pid)| [option.as_ref(), pid.as_os_str()]));
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let mut parent = namespace.adopt(&mut command).spawn()?;
@@ -109,6 +114,20 @@ impl Drop for Keepalived {
             self.kill();
         }
     }
+}
+
+/// The end of what the daemon of `node` said in this lab.
+pub(crate) fn explain(node: &str, lab: &Lab) -> String {
+    let log = fs::read(file(lab.dir(), node, "log")).unwrap_or_default();
+    let log = String::from_utf8_lossy(&log);
+    let count = log.lines().count();
+    let mut text = format!("── {node}: the last of {count} lines of its log\n");
+    log.lines().skip(count.saturating_sub(LOG_TAIL)).for_each(|line| text += &format!("   {line}\n"));
+    text
+}
+
+fn file(dir: &Path, node: &str, kind: &str) -> PathBuf {
+    dir.join(format!("keepalived-{node}.{kind}"))
 }
 
 impl Config<'_> {

@@ -205,8 +205,11 @@ impl Rig {
 
     /// What there is to know when something did not happen.
     pub(crate) fn explain(&self) {
-        if self.setup.contender == Contender::Lbagent {
-            eprint!("{}", explain(&self.lab));
+        match self.setup.contender {
+            Contender::Lbagent => eprint!("{}", explain(&self.lab)),
+            Contender::Keepalived { .. } => {
+                PAIR.iter().for_each(|node| eprint!("{}", keepalived::explain(node, &self.lab)))
+            }
         }
     }
 }
