@@ -84,7 +84,10 @@ impl<const N: usize> Contest<N> {
             report.notes.push(format!("{}, {who}: {failed} of {runs} runs could not be had", self.name));
         }
         if self.most_of_others < options.runs {
-            report.notes.push(format!("{}: cut short to {} runs for keepalived", self.name, self.most_of_others));
+            report.notes.push(format!(
+                "{}: cut short for keepalived: {} of {} runs",
+                self.name, self.most_of_others, options.runs
+            ));
         }
         report
     }

@@ -63,7 +63,7 @@ pub(crate) fn kill(options: &Options) -> Result<Report, Failure> {
         rig.kill(PAIR[0])?;
         let served = watch.served(Some(PAIR[1]), killed, killed, LIMIT);
         std::thread::sleep(AFTERMATH);
-        let both = watch.audit.log().both(killed, now());
+        let both = watch.answers().both(killed, now());
         Ok([never_or(served), millis(both)])
     })
 }
@@ -100,9 +100,9 @@ fn hang_and_resume(rig: &mut Rig) -> Result<[f64; 6], Failure> {
     let end = now();
     watch.let_requests_end();
     let seen = watch.seen(resumed, end);
-    let log = watch.audit.log();
-    let [own, all] = log.announcements(owner, resumed, end);
+    let [own, all] = watch.announcements(owner, resumed, end)?;
+    let answers = watch.answers();
     let counts = [seen.failed + seen.cut, own, all].map(|count| count as f64);
-    let both = [log.both(stopped, resumed), log.both(resumed, end)].map(millis);
+    let both = [answers.both(stopped, resumed), answers.both(resumed, end)].map(millis);
     Ok([never_or(served), both[0], both[1], counts[0], counts[1], counts[2]])
 }

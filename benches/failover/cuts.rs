@@ -53,8 +53,8 @@ fn cut(options: &Options) -> Result<Report, Failure> {
         let since = now();
         rig.cut_back(true)?;
         std::thread::sleep(CUT);
-        let log = watch.audit.log();
-        Ok([log.moves(since, now()) as f64, millis(log.both(since, now()))])
+        let answers = watch.answers();
+        Ok([answers.moves(since, now()) as f64, millis(answers.both(since, now()))])
     })
 }
 
@@ -76,14 +76,14 @@ fn boot(options: &Options) -> Result<Report, Failure> {
         for node in PAIR {
             rig.start(node)?;
         }
-        let first = || watch.audit.log().first_answer(since);
+        let first = || watch.answers().first_answer(since);
         if !wait_until(BOOT, || first().is_some()) {
             return Ok([0.0, 0.0]);
         }
         let first = first().ok_or("an answer has been lost")?;
         std::thread::sleep((first + BOOTED).saturating_duration_since(now()));
-        let log = watch.audit.log();
-        Ok([log.owners(since, now()).len() as f64, millis(log.both(since, now()))])
+        let answers = watch.answers();
+        Ok([answers.owners(since, now()).len() as f64, millis(answers.both(since, now()))])
     })
 }
 
@@ -124,6 +124,6 @@ fn split_and_heal(rig: &mut Rig) -> Result<[f64; 2], Failure> {
 
 /// When the last thing was not as it should be since `healed`; `healed` itself if nothing was.
 fn last_trouble(watch: &Watch, healed: Instant) -> Instant {
-    let unclear = watch.audit.log().last_unclear(healed, now());
+    let unclear = watch.answers().last_unclear(healed, now());
     unclear.max(watch.last_failure(healed, now())).unwrap_or(healed)
 }

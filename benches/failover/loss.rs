@@ -25,7 +25,9 @@ pub(crate) fn figures(_: &Options) -> Result<Report, Failure> {
     // lbagent's heartbeats use both paths, keepalived's the one that is worse.
     report.append(lossy("30 % loss on one of two paths, 60 s", &[("eth1", 30)])?);
     report.append(lossy("20 % loss on both paths, 60 s", &[("eth0", 20), ("eth1", 20)])?);
-    report.notes.push(format!("loss: a minute of each sort, once, beside {HOGS} CPU hogs, all contenders at once"));
+    report.notes.push(format!(
+        "loss: cut short: one run of each sort, as it takes a minute; all contenders at once, beside {HOGS} CPU hogs"
+    ));
     Ok(report)
 }
 
@@ -50,8 +52,8 @@ fn lossy(what: &str, paths: &[(&str, u8)]) -> Result<Report, Failure> {
     let mut report = Report::default();
     for contender in Contender::ALL {
         let found = rigs.iter().position(|rig| rig.setup.contender == contender);
-        let log = found.map(|index| watches[index].audit.log());
-        let seen = log.map(|log| (log.moves(since, end) as f64, millis(log.both(since, end))));
+        let answers = found.map(|index| watches[index].answers());
+        let seen = answers.map(|answers| (answers.moves(since, end) as f64, millis(answers.both(since, end))));
         report.figures.extend(rows(what, contender, seen));
     }
     Ok(report)

@@ -10,9 +10,9 @@ use super::{
     never_or,
     pair::{Failure, PAIR},
     rig::Setup,
-    wire::{Heard, Post, Wire},
+    wire::{Heard, Post, Wire, front_mac},
 };
-use lbagent::drill::lab::clock::now;
+use lbagent::{drill::lab::clock::now, model::Mac};
 use std::{
     collections::BTreeSet,
     net::IpAddr,
@@ -43,12 +43,14 @@ pub(crate) fn figures(options: &Options) -> Result<Report, Failure> {
         let post = Post::of(&rig.lab)?;
         // Its questions are no help here.
         drop(watch);
-        if ask_all(post.clone(), PAIR[0])?.is_none() {
+        let [first, other] = PAIR.map(|node| front_mac(&rig.lab, node));
+        let (first, other) = (first?, other?);
+        if ask_all(post.clone(), first)?.is_none() {
             return Err("lb1 does not have all addresses".into());
         }
         let crash = now();
         let last = std::thread::scope(|scope| {
-            let asking = scope.spawn(|| ask_all(post, PAIR[1]).map_err(|error| error.to_string()));
+            let asking = scope.spawn(|| ask_all(post, other).map_err(|error| error.to_string()));
             rig.crash(PAIR[0])?;
             let asked: Result<_, Failure> = asking.join().map_err(|_| "the asking thread panicked".into());
             Ok::<_, Failure>(asked??)
@@ -57,18 +59,18 @@ pub(crate) fn figures(options: &Options) -> Result<Report, Failure> {
     })
 }
 
-/// Asks for all addresses until `node` has answered for each; when the last of these answers came, if it did within
+/// Asks for all addresses until `owner` has answered for each; when the last of these answers came, if it did within
 /// [`LIMIT`].
 ///
 /// Until it answers for the first it is asked for no other: the questions must not be what slows it down.
-fn ask_all(post: Post, node: &'static str) -> Result<Option<Instant>, Failure> {
+fn ask_all(post: Post, owner: Mac) -> Result<Option<Instant>, Failure> {
     let asked = post.namespace.clone().run(|| {
         let all = || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
                 let (wire, end) = (Wire::open(post)?, Deadline::now() + LIMIT);
-                let first = ask_until(&wire, BTreeSet::from([vip(0)]), PACE, node, end).await?;
-                let rest = ask_until(&wire, (1..MOST).map(vip).collect(), ROUND, node, end).await?;
+                let first = ask_until(&wire, BTreeSet::from([vip(0)]), PACE, owner, end).await?;
+                let rest = ask_until(&wire, (1..MOST).map(vip).collect(), ROUND, owner, end).await?;
                 Ok(first.and(rest))
             })
         };
@@ -77,12 +79,12 @@ fn ask_all(post: Post, node: &'static str) -> Result<Option<Instant>, Failure> {
     Ok(asked??)
 }
 
-/// Asks for what is `missing` every `pace`, until `node` has answered for each.
+/// Asks for what is `missing` every `pace`, until `owner` has answered for each.
 async fn ask_until(
     wire: &Wire,
     mut missing: BTreeSet<IpAddr>,
     pace: Duration,
-    node: &str,
+    owner: Mac,
     end: Deadline,
 ) -> Result<Option<Instant>, Failure> {
     let mut last = None;
@@ -93,7 +95,7 @@ async fn ask_until(
         }
         while let Some(heard) = wire.hear(next).await? {
             match heard {
-                Heard::Answer(ip, by) if by == node && missing.remove(&ip.into()) => last = Some(now()),
+                Heard::Answer(ip, by) if by == owner && missing.remove(&ip.into()) => last = Some(now()),
                 _ => {}
             }
         }

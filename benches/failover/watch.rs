@@ -3,12 +3,13 @@
 use super::{
     audit::Audit,
     ground::{FAR_CLIENTS, vip},
-    pair::Failure,
+    pair::{Failure, PAIR},
     rig::Rig,
-    wire::Post,
+    wire::{Post, front_mac},
 };
 use lbagent::{
     drill::lab::{
+        answers::Answers,
         clock::{now, wait_until},
         targets::{Ask, Target},
         topology::HostRole,
@@ -17,11 +18,12 @@ use lbagent::{
             record::{Attempt, Summary},
         },
     },
-    model::Name,
+    model::{Mac, Name},
 };
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
+    sync::MutexGuard,
     time::{Duration, Instant},
 };
 
@@ -32,7 +34,8 @@ const QUIET: Duration = Duration::from_millis(300);
 
 /// Observers of one run.
 pub(crate) struct Watch {
-    pub(crate) audit: Audit,
+    audit: Audit,
+    macs: BTreeMap<&'static str, Mac>,
     /// One on each side, where the front can be split.
     clients: Vec<Traffic>,
     vip: Name,
@@ -49,7 +52,20 @@ impl Watch {
             let host = rig.lab.host(HostRole::Clients, host)?;
             clients.push(Traffic::start_fresh(host.namespace(), targets.clone(), PACE)?);
         }
-        Ok(Self { audit: Audit::start(Post::of(&rig.lab)?, vip(0))?, clients, vip: name })
+        let macs = PAIR.map(|node| Ok::<_, Failure>((node, front_mac(&rig.lab, node)?)));
+        let macs = macs.into_iter().collect::<Result<_, _>>()?;
+        Ok(Self { macs, audit: Audit::start(Post::of(&rig.lab)?, vip(0))?, clients, vip: name })
+    }
+
+    /// Who answered for the address. Holding it stops the auditor: look, and let go.
+    pub(crate) fn answers(&self) -> MutexGuard<'_, Answers> {
+        self.audit.answers()
+    }
+
+    /// Announcements between the two moments: those of `node`, and all.
+    pub(crate) fn announcements(&self, node: &str, from: Instant, to: Instant) -> Result<[usize; 2], Failure> {
+        let mac = self.macs.get(node).ok_or_else(|| format!("{node} is no balancer"))?;
+        Ok(self.answers().announcements(*mac, from, to))
     }
 
     /// Whether for a while `node` alone has answered, and has served every client.
@@ -60,7 +76,8 @@ impl Watch {
             let mut recent = record.attempts.iter().filter(|attempt| attempt.started >= since).peekable();
             recent.peek().is_some() && recent.all(|attempt| attempt.result.as_deref() == Ok(node))
         };
-        self.audit.log().is_sole_owner(node, since, now()) && self.clients.iter().all(served)
+        let owns = self.macs.get(node).is_some_and(|mac| self.answers().is_sole_owner(*mac, since, now()));
+        owns && self.clients.iter().all(served)
     }
 
     /// How long after `since` the first good answer was complete among those to requests begun at `asked` or later: by

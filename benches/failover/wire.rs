@@ -1,6 +1,6 @@
 //! The front segment as a third host sees it: who answers when it asks for an address, and who announces one unasked.
 
-use super::pair::{Failure, PAIR};
+use super::pair::Failure;
 use lbagent::{
     drill::lab::{Lab, topology::HostRole},
     kernel::{
@@ -10,16 +10,11 @@ use lbagent::{
     },
     model::Mac,
 };
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, Ipv4Addr},
-};
+use std::net::{IpAddr, Ipv4Addr};
 use tokio::time::{Instant as Deadline, timeout_at};
 
 /// The host that asks, in every lab that has a wire to listen on.
 pub(crate) const AUDITOR: &str = "auditor";
-/// A frame of a host that is no balancer.
-pub(crate) const STRANGER: &str = "?";
 
 /// Where the asking is done from: what a thread needs to take up the post.
 #[derive(Clone)]
@@ -27,7 +22,6 @@ pub(crate) struct Post {
     pub(crate) namespace: NetNs,
     link: u32,
     mac: Mac,
-    nodes: BTreeMap<Mac, &'static str>,
 }
 
 impl Post {
@@ -35,12 +29,14 @@ impl Post {
     pub(crate) fn of(lab: &Lab) -> Result<Self, Failure> {
         let auditor = lab.host(HostRole::Targets, AUDITOR)?;
         let mac = auditor.plan().interfaces.first().ok_or("the auditor has no device")?.mac;
-        let mut nodes = BTreeMap::new();
-        for node in PAIR {
-            nodes.extend(lab.balancer(node)?.plan().interfaces.iter().map(|nic| (nic.mac, node)));
-        }
-        Ok(Self { namespace: auditor.namespace().clone(), link: auditor.rtnl().link_index("eth0")?, mac, nodes })
+        Ok(Self { namespace: auditor.namespace().clone(), link: auditor.rtnl().link_index("eth0")?, mac })
     }
+}
+
+/// The Ethernet address that `node` has on the front.
+pub(crate) fn front_mac(lab: &Lab, node: &str) -> Result<Mac, Failure> {
+    let nics = &lab.balancer(node)?.plan().interfaces;
+    Ok(nics.first().ok_or_else(|| format!("{node} has no device"))?.mac)
 }
 
 /// Sockets at the post. Needs a thread inside the post's namespace, and a runtime.
@@ -53,9 +49,9 @@ pub(crate) struct Wire {
 /// What a frame says, and who sent it.
 pub(crate) enum Heard {
     /// In answer to this host's question.
-    Answer(Ipv4Addr, &'static str),
+    Answer(Ipv4Addr, Mac),
     /// Unasked, to everyone: a gratuitous request or reply.
-    Announcement(Ipv4Addr, &'static str),
+    Announcement(Ipv4Addr, Mac),
     /// Of no interest here.
     Other,
 }
@@ -85,11 +81,10 @@ impl Wire {
 
     fn understand(&self, frame: &[u8]) -> Heard {
         let Some(frames::Frame { body: Body::Arp(arp), .. }) = frames::parse(frame) else { return Heard::Other };
-        let node = self.post.nodes.get(&arp.sender_mac).copied().unwrap_or(STRANGER);
         if arp.sender_ip == arp.target_ip {
-            Heard::Announcement(arp.sender_ip, node)
+            Heard::Announcement(arp.sender_ip, arp.sender_mac)
         } else if arp.operation == ArpOperation::Reply && arp.target_mac == self.post.mac {
-            Heard::Answer(arp.sender_ip, node)
+            Heard::Answer(arp.sender_ip, arp.sender_mac)
         } else {
             Heard::Other
         }

@@ -120,10 +120,10 @@ impl Host {
         Ok(())
     }
 
-    pub(super) fn set_loss(&self, switches: &SwitchRoom, device: &str, percent: u8) -> Result<(), LabError> {
-        let missing = || LabError::on(format!("find {device} of {}", self.plan.name))(io::ErrorKind::NotFound.into());
-        let position = self.plan.interfaces.iter().position(|nic| nic.name == device).ok_or_else(missing)?;
-        switches.lossy.set(&self.port_name(position), percent)
+    /// The switch's end of a device.
+    pub(super) fn port_name(&self, device: &str) -> Option<String> {
+        let position = self.plan.interfaces.iter().position(|nic| nic.name == device)?;
+        Some(port_name(self.number, position))
     }
 
     pub(super) fn start_agent(&mut self, config: &AgentConfig, dir: &Path) -> Result<(), LabError> {
@@ -134,12 +134,8 @@ impl Host {
         Ok(())
     }
 
-    fn port_name(&self, position: usize) -> String {
-        format!("p{}-{position}", self.number)
-    }
-
     fn connect(&mut self, position: usize, plan: &InterfacePlan, switches: &SwitchRoom) -> Result<(), LabError> {
-        let port = self.port_name(position);
+        let port = port_name(self.number, position);
         let bridge = plan.segment.map(|segment| switches.bridges[segment]);
         let far = End { name: &plan.name, mac: Some(plan.mac) };
         let port = switches.rtnl.add_veth(End { name: &port, mac: None }, bridge, far, &self.namespace)?;
@@ -153,6 +149,10 @@ impl Host {
         }
         Ok(())
     }
+}
+
+fn port_name(host: usize, position: usize) -> String {
+    format!("p{host}-{position}")
 }
 
 fn empty_namespace() -> Result<(NetNs, Rtnl), LabError> {

@@ -6,10 +6,7 @@
 use super::LabError;
 use crate::kernel::netns::NetNs;
 use rtnetlink::sys::{Socket, SocketAddr};
-use std::{
-    io,
-    sync::{Mutex, PoisonError},
-};
+use std::io;
 
 const NETLINK_NETFILTER: isize = 12;
 const FAMILY_NETDEV: u8 = 5;
@@ -29,26 +26,17 @@ const NLMSG_ERROR: u16 = 2;
 const CHAIN: &str = "lose";
 const REGISTER: u32 = 1;
 
-/// A netfilter socket in the switch room.
-pub(super) struct LossyPorts(Mutex<Socket>);
-
-impl LossyPorts {
-    pub(super) fn open(namespace: &NetNs) -> Result<Self, LabError> {
-        let open = || {
-            let mut socket = Socket::new(NETLINK_NETFILTER)?;
-            socket.bind_auto()?;
-            socket.connect(&SocketAddr::new(0, 0))?;
-            socket.set_non_blocking(true)?;
-            Ok(Self(Mutex::new(socket)))
-        };
-        namespace.run(open).and_then(|opened| opened).map_err(LabError::on("open a netfilter socket"))
-    }
-
-    /// Loses `percent` (0 to 100) of what comes in at the device `port`; 0 takes the rule away.
-    pub(super) fn set(&self, port: &str, percent: u8) -> Result<(), LabError> {
-        let socket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        exchange(&socket, &batch(port, percent)).map_err(LabError::on(format!("lose {percent} % at port {port}")))
-    }
+/// Loses `percent` (0 to 100) of what comes in at the device `port` of the namespace `switches`; 0 takes the rule away.
+pub(super) fn set(switches: &NetNs, port: &str, percent: u8) -> Result<(), LabError> {
+    let program = || {
+        let mut socket = Socket::new(NETLINK_NETFILTER)?;
+        socket.bind_auto()?;
+        socket.connect(&SocketAddr::new(0, 0))?;
+        socket.set_non_blocking(true)?;
+        exchange(&socket, &batch(port, percent))
+    };
+    let programmed = switches.run(program).and_then(|programmed| programmed);
+    programmed.map_err(LabError::on(format!("lose {percent} % at port {port}")))
 }
 
 /// The transaction that makes the rule of `port` what it should be, whatever was there.

@@ -16,6 +16,7 @@
 //! crashed machine or a dead switch), and a crashed host loses its whole namespace, sockets, addresses and all.
 
 pub mod agent;
+pub mod answers;
 pub mod clock;
 pub mod explain;
 pub mod host;
@@ -30,7 +31,6 @@ pub mod traffic;
 use crate::{kernel::netns::NetNs, model::Name};
 use agent::{Agent, AgentConfig};
 use host::Host;
-use loss::LossyPorts;
 use nix::sys::signal::Signal;
 use rtnl::Rtnl;
 use std::{
@@ -63,8 +63,8 @@ impl LabError {
 
 /// The bridges, one per segment.
 pub(crate) struct SwitchRoom {
+    namespace: NetNs,
     rtnl: Rtnl,
-    lossy: LossyPorts,
     bridges: Vec<u32>,
 }
 
@@ -164,10 +164,17 @@ impl Lab {
         self.balancer(name)?.set_forwarding(&self.switches, Some(device), forwarding)
     }
 
-    /// The switch loses `percent` (0 to 100) of the frames that `device` of the balancer `name` sends, each drawn anew. To be
-    /// set again when the host has booted anew.
+    /// The name, in the switch room, of the port that a device of a balancer is plugged into.
+    pub fn port_name(&self, name: &str, device: &str) -> Result<String, LabError> {
+        let found = self.balancer(name)?.port_name(device);
+        found
+            .ok_or_else(|| LabError::on(format!("find the port of {device} of {name}"))(io::ErrorKind::NotFound.into()))
+    }
+
+    /// The switch loses `percent` (0 to 100) of the frames that a device of the balancer `name` sends, each drawn anew. To
+    /// be set again when the host has booted anew.
     pub fn set_loss(&self, name: &str, device: &str, percent: u8) -> Result<(), LabError> {
-        self.balancer(name)?.set_loss(&self.switches, device, percent)
+        loss::set(&self.switches.namespace, &self.port_name(name, device)?, percent)
     }
 
     /// The balancer `name` crashes as a machine does: first no frame leaves it any more, then its agent, its addresses
@@ -234,6 +241,6 @@ impl SwitchRoom {
         drop(quiet);
         let rtnl = Rtnl::open(&namespace)?;
         let bridges = segments.iter().map(|name| rtnl.add_bridge(name)).collect::<Result<_, _>>()?;
-        Ok(Self { rtnl, lossy: LossyPorts::open(&namespace)?, bridges })
+        Ok(Self { namespace, rtnl, bridges })
     }
 }
