@@ -165,13 +165,18 @@ mod tests {
     use crate::{
         drill::lab::{
             Lab,
+            clock::wait_until,
             topology::{HostPlan, HostRole, InterfacePlan, Topology},
         },
         model::{Mac, VipAddress},
     };
     use std::{collections::BTreeMap, net::UdpSocket, path::Path, time::Duration};
 
-    const SENT: usize = 400;
+    const SENT: usize = 200;
+    /// For a frame that may be lost: one that takes longer counts for the next.
+    const SHORT: Duration = Duration::from_millis(20);
+    /// For one that may not.
+    const LONG: Duration = Duration::from_secs(10);
 
     fn host(name: &str, ip: &str) -> HostPlan {
         let addresses = vec![VipAddress::host(ip.parse().unwrap())];
@@ -180,8 +185,9 @@ mod tests {
         HostPlan { name: name.into(), role: HostRole::Balancer, interfaces: vec![nic], servers: Vec::new() }
     }
 
-    /// How many of [`SENT`] datagrams from lb1 arrive at lb2.
-    fn arrived(from: &UdpSocket, to: &UdpSocket) -> usize {
+    /// How many of [`SENT`] datagrams arrive, when each is waited for so long.
+    fn arrived(from: &UdpSocket, to: &UdpSocket, patience: Duration) -> usize {
+        to.set_read_timeout(Some(patience)).unwrap();
         (0..SENT).filter(|_| from.send(b"x").is_ok() && to.recv(&mut [0; 8]).is_ok()).count()
     }
 
@@ -191,21 +197,24 @@ mod tests {
         let lab = Lab::build(&topology, Path::new("/tmp")).unwrap();
         let bind = |name: &str, ip: &str| {
             let socket = lab.balancer(name).unwrap().namespace().run(|| UdpSocket::bind((ip, 694)).unwrap()).unwrap();
-            socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+            socket.set_read_timeout(Some(SHORT)).unwrap();
             socket
         };
         let (one, other) = (bind("lb1", "192.0.2.1"), bind("lb2", "192.0.2.2"));
         one.connect("192.0.2.2:694").unwrap();
         other.connect("192.0.2.1:694").unwrap();
-        assert!(one.send(b"x").is_ok() && other.recv(&mut [0; 8]).is_ok(), "the neighbours have found each other");
+        let reached = || one.send(b"x").is_ok() && other.recv(&mut [0; 8]).is_ok();
+        assert!(wait_until(LONG, reached), "the switch carries nothing");
+        // What waited for the neighbour to be found.
+        while other.recv(&mut [0; 8]).is_ok() {}
 
         lab.set_loss("lb1", "eth0", 50).unwrap();
-        let half = arrived(&one, &other);
-        // Ten standard deviations.
+        let half = arrived(&one, &other, SHORT);
+        // Seven standard deviations.
         assert!((SENT / 4..=SENT * 3 / 4).contains(&half), "{half} of {SENT} at 50 %");
-        assert_eq!(arrived(&other, &one), SENT, "the other host's frames are not lost");
+        assert_eq!(arrived(&other, &one, LONG), SENT, "the other host's frames are not lost");
         lab.set_loss("lb1", "eth0", 0).unwrap();
-        assert_eq!(arrived(&one, &other), SENT, "none is lost any more");
+        assert_eq!(arrived(&one, &other, LONG), SENT, "none is lost any more");
         assert!(lab.set_loss("lb1", "eth7", 50).is_err());
     }
 }
