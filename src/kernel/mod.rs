@@ -11,12 +11,18 @@
 //! fence ──── an address is used only while it is leased; over nft, which is nftables over netlink
 //! mute ───── an address that this host has and does not answer for (nftables)
 //! ping ───── ICMP echo
+//! rx ─────── how much a device has received
 //! instance ─ one agent per network namespace
+//! datagram ─ UDP: many at once, and what ICMP says of those that were sent
+//! alarm ──── waiting for a moment
 //! limits ─── how many descriptors this process may have
+//! realtime ─ a thread that must not wait for others
 //! netns ──── namespaces held by a descriptor; isolate: a world of namespaces for drills and tests
 //! ```
 
+pub mod alarm;
 pub mod announce;
+pub mod datagram;
 mod error;
 pub mod fence;
 pub mod frames;
@@ -31,8 +37,9 @@ pub mod ping;
 pub mod probe;
 mod nft;
 mod raw;
+pub mod realtime;
 pub mod rx;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use error::KernelError;

@@ -15,7 +15,6 @@ mod pool;
 mod problem;
 mod proxy;
 mod reconcile;
-mod standby;
 mod traffic;
 mod vip;
 
@@ -28,13 +27,12 @@ pub use election::{
 pub use health::{CheckOutcome, Health, HealthTable};
 pub use lease::LeaseView;
 pub use name::{Name, NameError};
-pub use net::{Link, Mac, ObservedAddress, ObservedNetwork};
+pub use net::{Link, Mac, ObservedAddress, ObservedNeighbour, ObservedNetwork};
 pub use peer::{DEFAULT_HEARTBEAT_PORT, Heartbeat, Peer};
 pub use pool::{Backend, Balance, Check, CheckKind, Pool, PoolTimeouts, StatusRange, Sticky};
 pub use problem::{Position, Problem, Severity};
 pub use proxy::{ListenerConfig, PoolConfig, ProxyConfig};
 pub use reconcile::ReconcileStats;
-pub use standby::Standby;
 pub use traffic::{BackendTraffic, ListenerTraffic, Responses, TrafficSnapshot};
 pub use vip::{
     Failback, FailbackMode, Listener, ListenerTimeouts, PathMatch, Protocol, Redirect, Route, RouteAction, Scheme,

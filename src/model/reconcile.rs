@@ -32,6 +32,11 @@ impl ReconcileStats {
         self.last_reason = reason;
         self.last_failed = failed;
     }
+
+    /// Records that `thing` is put back after another had removed it.
+    pub fn repaired(&mut self, thing: &'static str) {
+        *self.repairs.entry(thing).or_default() += 1;
+    }
 }
 
 #[cfg(test)]
@@ -48,6 +53,9 @@ mod tests {
         stats.record("timer", at, took, false);
         assert_eq!(stats.passes, BTreeMap::from([("state", 1), ("timer", 2)]));
         assert_eq!((stats.errors, stats.last_failed, stats.last_reason), (1, false, "timer"));
+        stats.repaired("address");
+        stats.repaired("address");
+        assert_eq!(stats.repairs, BTreeMap::from([("address", 2)]));
         assert_eq!((stats.last_at, stats.last_took), (Some(at + took), took));
     }
 }

@@ -71,8 +71,8 @@ fn before_the_election_begins_a_vip_is_initializing() {
 fn who_holds_an_address_is_seen_in_the_kernel_not_in_the_role() {
     let mut world = World::new().backup();
     world.network.addresses = vec![
-        ObservedAddress { link: 2, ip: ip("198.51.100.10"), prefix_len: 24, ours: false },
-        ObservedAddress { link: 7, ip: ip("198.51.100.99"), prefix_len: 24, ours: true },
+        ObservedAddress { link: 2, ip: ip("198.51.100.10"), prefix_len: 24, ours: false, valid_for: None },
+        ObservedAddress { link: 7, ip: ip("198.51.100.99"), prefix_len: 24, ours: true, valid_for: None },
     ];
     let addresses = &world.status().vips[0].addresses;
     assert_eq!((addresses[0].held, addresses[0].ours, addresses[0].interface.as_deref()), (true, false, Some("eth0")));
@@ -100,13 +100,14 @@ fn when_two_owners_were_seen_last_is_kept_until_they_are_seen_again() {
 #[test]
 fn standby_and_the_leases_are_told_as_they_are() {
     let mut world = World::new();
-    let since = world.clock.instant - Duration::from_secs(5);
-    world.standby = Some(Standby { since, reason: String::new(), forced: true });
+    world.standby = Some("new memory".into());
+    world.previous = Some(world.status());
+    world.clock.wall += Duration::from_secs(5);
     world.lease.running.insert(ip("198.51.100.10"), false);
     let status = world.status();
     let standby = status.standby.unwrap();
-    assert_eq!((standby.since.to_string().as_str(), standby.forced), ("2026-11-22T14:59:55.000Z", true));
-    assert_eq!(standby.words(), "no reason was given");
+    let since = "2026-11-22T15:00:00.000Z";
+    assert_eq!((standby.since.to_string().as_str(), standby.reason.as_str()), (since, "new memory"));
     assert_eq!((status.fence.leased, status.fence.draining), (vec![ip("2001:db8::10")], vec![ip("198.51.100.10")]));
     let leased: Vec<bool> = status.vips[0].addresses.iter().map(|address| address.leased).collect();
     assert_eq!(leased, [false, true]);

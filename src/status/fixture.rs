@@ -5,8 +5,8 @@ use crate::model::{
     Backend, BackendTraffic, Balance, Check, CheckKind, CheckOutcome, Desired, Digest, ElectionEvent, ElectionView,
     Eligibility, Failback, FailbackMode, Health, HealthTable, Heartbeat, Kind, LeaseView, Link, Listener,
     ListenerTimeouts, ListenerTraffic, Mac, Name, ObjectRef, ObservedAddress, ObservedNetwork, PathView, Peer,
-    PeerView, Pool, PoolTimeouts, Position, Problem, Protocol, ReconcileStats, Responses, Role, Standby, Standing,
-    StatusRange, Track, TrafficSnapshot, Vip, VipAddress, VipView,
+    PeerView, Pool, PoolTimeouts, Position, Problem, Protocol, ReconcileStats, Responses, Role, Standing, StatusRange,
+    Track, TrafficSnapshot, Vip, VipAddress, VipView,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -38,7 +38,7 @@ pub(crate) struct World {
     pub(crate) election: ElectionView,
     pub(crate) eligibility: BTreeMap<Name, Eligibility>,
     pub(crate) lease: LeaseView,
-    pub(crate) standby: Option<Standby>,
+    pub(crate) standby: Option<String>,
     pub(crate) health: HealthTable,
     pub(crate) network: ObservedNetwork,
     pub(crate) listeners: BTreeMap<SocketAddr, Result<(), String>>,
@@ -98,7 +98,7 @@ impl World {
             election: &self.election,
             eligibility: &self.eligibility,
             lease: &self.lease,
-            standby: self.standby.as_ref(),
+            standby: self.standby.as_deref(),
             health: &self.health,
             network: &self.network,
             listeners: &self.listeners,
@@ -213,6 +213,7 @@ fn vip() -> Vip {
         nodes: vec![name("lb1"), name("lb2")],
         failback: Failback { mode: FailbackMode::Auto, after: Duration::from_secs(5) },
         track: Track::default(),
+        trust_probe: true,
         listeners: vec![listener(80, Protocol::Http), listener(25, Protocol::Tcp)],
     }
 }
@@ -334,10 +335,11 @@ fn health(now: Instant) -> HealthTable {
 fn network() -> ObservedNetwork {
     let link =
         Link { index: 2, name: "eth0".into(), mac: Some(Mac([2, 0, 0, 0, 0, 1])), loopback: false, running: true };
-    let address = |text, prefix_len| ObservedAddress { link: 2, ip: ip(text), prefix_len, ours: true };
+    let address = |text, prefix_len| ObservedAddress { link: 2, ip: ip(text), prefix_len, ours: true, valid_for: None };
     ObservedNetwork {
         links: BTreeMap::from([(2, link)]),
         addresses: vec![address("198.51.100.10", 32), address("2001:db8::10", 128)],
+        ..ObservedNetwork::default()
     }
 }
 

@@ -111,11 +111,11 @@ impl Why<'_> {
         let vip = self.vip;
         let mut remarks = Vec::new();
         if !vip.why.is_empty() {
-            remarks.push(format!("because {}", vip.why));
+            remarks.push(format!("why: {}", vip.why));
         }
         if let Some(standby) = self.standby {
-            let (since, words) = (span(self.now.since(standby.since)), standby.words());
-            remarks.push(format!("this node is in STANDBY since {since}: {words}"));
+            let since = span(self.now.since(standby.since));
+            remarks.push(format!("this node is on STANDBY since {since}: {}", standby.reason));
         }
         remarks.extend(vip.trouble().map(|(_, words)| format!("NOT WELL: {words}")));
         if let Some(last) = vip.dual_owner_last {

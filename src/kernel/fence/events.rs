@@ -76,11 +76,18 @@ impl Drop for Events {
 }
 
 impl Shared {
-    /// Takes note of what one transaction told. The kernel says who made it at its end, in a message of its own, which
-    /// is mostly in the same datagram.
-    fn hear(&self, message: &Message) {
+    fn hear_all(&self, datagram: &[u8]) {
+        let news = messages(datagram).filter(|message| self.hear(message)).count();
+        if news > 0 {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Whether it tells of a change that somebody else made to our tables. Who it was is told at the end of the
+    /// transaction, in a message of its own.
+    fn hear(&self, message: &Message) -> bool {
         if message.port == self.own_port || message.kind >> 8 != SUBSYSTEM {
-            return;
+            return false;
         }
         let mut last = self.meddler.lock().unwrap_or_else(PoisonError::into_inner);
         if message.kind & 0xff == kind::NEW_GENERATION {
@@ -88,11 +95,14 @@ impl Shared {
                 meddler.pid = message.attributes().number(2);
                 meddler.program = message.attributes().text(3).map(str::to_owned);
             }
-        } else if message.attributes().text(1).is_some_and(is_ours) {
-            // A program that ends and one that starts may get the same port.
-            *last = Some(Meddler { port: message.port, pid: None, program: None });
-            self.changed.notify_one();
+            return false;
         }
+        let ours = message.attributes().text(1).is_some_and(is_ours);
+        if ours {
+            // Another program may have had the same port before.
+            *last = Some(Meddler { port: message.port, pid: None, program: None });
+        }
+        ours
     }
 }
 
@@ -109,7 +119,7 @@ fn socket() -> io::Result<TokioSocket> {
 async fn follow(mut socket: TokioSocket, shared: Arc<Shared>) {
     loop {
         match poll_fn(|context| socket.poll_recv_from_full(context)).await {
-            Ok((datagram, _)) => messages(&datagram).for_each(|message| shared.hear(&message)),
+            Ok((datagram, _)) => shared.hear_all(&datagram),
             // The kernel says this once, and the socket goes on.
             Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
                 tracing::debug!("the kernel dropped events of nftables; looking at the fence again");

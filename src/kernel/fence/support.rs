@@ -80,22 +80,24 @@ impl Missing {
 fn try_out(socket: &Socket, mode: Mode) -> Result<(), Missing> {
     let mut batch = Batch::new();
     let mut steps = vec![(0, What::Nftables)];
-    steps.push((batch.new_table(TRIAL, false), What::Netdev));
-    let owned = mode.parts().iter().map(|part| (batch.new_table(part.table(Role::Permit), true), What::Owner));
-    steps.extend(owned);
-    let mut hook = |number, what| {
+    batch.new_table(TRIAL, false);
+    steps.push((batch.messages(), What::Netdev));
+    for part in mode.parts() {
+        batch.new_table(part.table(Role::Permit), true);
+        steps.push((batch.messages(), What::Owner));
+    }
+    let hooks = [(0, What::Ingress), (1, What::Egress)];
+    for (number, what) in hooks.into_iter().take(if mode == Mode::Egress { 2 } else { 1 }) {
         let hook = Hook { number, priority: 0, device: Some("lo") };
-        steps.push((batch.new_base_chain(TRIAL, &format!("trial-{number}"), hook), what));
-    };
-    hook(0, What::Ingress);
-    if mode == Mode::Egress {
-        hook(1, What::Egress);
+        batch.new_base_chain(TRIAL, &format!("trial-{number}"), hook);
+        steps.push((batch.messages(), what));
     }
     let lo = Layout { devices: BTreeMap::from([("lo".to_owned(), 1)]), ..Layout::default() };
     for role in [Role::Permit, Role::Fence] {
         mode.rebuild(&mut batch, role, &lo);
     }
-    let bound_to_fail = batch.delete_table(NEVER);
+    batch.delete_table(NEVER);
+    let bound_to_fail = batch.messages();
     let refused = match socket.commit(batch) {
         Ok(()) => return Err(Missing { what: What::Rules, cause: io::Error::other("the trial took effect") }),
         Err(BatchError::Io(cause)) => return Err(Missing { what: What::Nftables, cause }),

@@ -97,33 +97,33 @@ impl Batch {
         batch
     }
 
-    /// How many messages there are, which is the number of the latest.
+    /// How many messages there are, and so the number of the latest.
     pub(in crate::kernel) fn messages(&self) -> u32 {
         self.messages
     }
 
     /// Nothing if it is there. `owned`: only this socket may change it, and the kernel removes it with the socket.
-    pub(in crate::kernel) fn new_table(&mut self, table: Table, owned: bool) -> u32 {
+    pub(in crate::kernel) fn new_table(&mut self, table: Table, owned: bool) {
         self.message(NEW_TABLE, CREATE, table, |out| {
             if owned {
                 number(out, 2, TABLE_FLAG_OWNER);
             }
-        })
+        });
     }
 
     /// With all that is in it.
-    pub(in crate::kernel) fn delete_table(&mut self, table: Table) -> u32 {
-        self.message(DELETE_TABLE, 0, table, |_| {})
+    pub(in crate::kernel) fn delete_table(&mut self, table: Table) {
+        self.message(DELETE_TABLE, 0, table, |_| {});
     }
 
     /// A chain to jump to. Nothing if it is there, even as a base chain.
-    pub(in crate::kernel) fn new_chain(&mut self, table: Table, chain: &str) -> u32 {
-        self.message(NEW_CHAIN, CREATE, table, |out| string(out, 3, chain))
+    pub(in crate::kernel) fn new_chain(&mut self, table: Table, chain: &str) {
+        self.message(NEW_CHAIN, CREATE, table, |out| string(out, 3, chain));
     }
 
     /// A chain that the kernel calls, and that lets through what no rule of it drops. Nothing if it is there with this
     /// very hook.
-    pub(in crate::kernel) fn new_base_chain(&mut self, table: Table, chain: &str, hook: Hook<'_>) -> u32 {
+    pub(in crate::kernel) fn new_base_chain(&mut self, table: Table, chain: &str, hook: Hook<'_>) {
         self.message(NEW_CHAIN, CREATE, table, |out| {
             string(out, 3, chain);
             nest(out, 4, |out| {
@@ -135,28 +135,28 @@ impl Batch {
             });
             number(out, 5, POLICY_ACCEPT);
             string(out, 7, "filter");
-        })
+        });
     }
 
-    pub(in crate::kernel) fn delete_chain(&mut self, table: Table, chain: &str) -> u32 {
-        self.message(DELETE_CHAIN, 0, table, |out| string(out, 3, chain))
+    pub(in crate::kernel) fn delete_chain(&mut self, table: Table, chain: &str) {
+        self.message(DELETE_CHAIN, 0, table, |out| string(out, 3, chain));
     }
 
     /// At the end of `chain`.
-    pub(in crate::kernel) fn add_rule(&mut self, table: Table, chain: &str, rule: &Rule) -> u32 {
+    pub(in crate::kernel) fn add_rule(&mut self, table: Table, chain: &str, rule: &Rule) {
         self.message(NEW_RULE, CREATE | APPEND, table, |out| {
             string(out, 2, chain);
             nest(out, 4, |out| rule.write(out));
-        })
+        });
     }
 
     /// Removes all of its rules, if it has any.
-    pub(in crate::kernel) fn flush_chain(&mut self, table: Table, chain: &str) -> u32 {
-        self.message(DELETE_RULE, 0, table, |out| string(out, 2, chain))
+    pub(in crate::kernel) fn flush_chain(&mut self, table: Table, chain: &str) {
+        self.message(DELETE_RULE, 0, table, |out| string(out, 2, chain));
     }
 
     /// `expiring`: its elements may have timeouts.
-    pub(in crate::kernel) fn new_set(&mut self, table: Table, set: &str, key: Key, expiring: bool) -> u32 {
+    pub(in crate::kernel) fn new_set(&mut self, table: Table, set: &str, key: Key, expiring: bool) {
         // Only has to be unlike that of any other set of the same batch.
         let id = self.messages + 1;
         self.message(NEW_SET, CREATE, table, |out| {
@@ -166,7 +166,7 @@ impl Batch {
             number(out, 4, kind);
             number(out, 5, length);
             number(out, 10, id);
-        })
+        });
     }
 
     /// Nothing for those that are there: **their timeout is not extended**. To extend one, delete it first in the same
@@ -188,7 +188,7 @@ impl Batch {
         }
     }
 
-    /// Refused with `ENOENT` if it is not there, or has expired.
+    /// Refused with `ENOENT` if it is not there, or has expired. Gives the number of this message.
     pub(in crate::kernel) fn delete_element(&mut self, table: Table, set: &str, key: &[u8]) -> u32 {
         self.message(DELETE_ELEMENT, 0, table, |out| {
             string(out, 2, set);

@@ -135,9 +135,11 @@ impl Socket {
     ) -> io::Result<Vec<Message>> {
         let question = question(kind, DUMP, Some(family), attributes);
         for _ in 0..DUMP_ATTEMPTS {
-            let answer = self.exchange(&question)?;
-            if !answer.interrupted {
-                return Ok(answer.messages);
+            match self.exchange(&question) {
+                Ok(answer) if answer.interrupted => {}
+                // Of a table, or a set, that is not there.
+                Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return Ok(Vec::new()),
+                result => return result.map(|answer| answer.messages),
             }
         }
         Err(io::Error::other(format!("the rules changed during each of {DUMP_ATTEMPTS} attempts to read them")))

@@ -1,0 +1,436 @@
+//! The loop that makes this machine match what is wanted.
+//!
+//! Whatever happens – a file, a role, a kernel event, a check, a timer – only *wakes* the loop. A pass then starts from
+//! nothing: it observes the machine, plans against what it sees, applies the plan, observes again and publishes what it
+//! found. So a pass may be lost, repeated or run for the wrong reason without harm, and an address deleted by hand is
+//! repaired by the same lines that do a takeover.
+//!
+//! What the loop remembers between passes is small and disposable: the repeats of announcements, which Vips have waited
+//! for a quiet moment, when addresses were last refreshed, and what somebody else keeps undoing.
+
+mod meddler;
+mod quiet;
+
+use crate::{
+    apply::Applier,
+    dataplane::Dataplane,
+    desired::Snapshot,
+    election::{
+        driver::{ElectionInput, LeaseIo},
+        lease::{Beat, Leases},
+        machine::HeldReport,
+    },
+    kernel::{
+        fence,
+        netlink::{Events, Netlink},
+    },
+    model::{Desired, ElectionView, HealthTable, Name, ObservedNetwork, Problem, ReconcileStats},
+    plan::{
+        addresses::{self, AddressInputs, AddressPlan, AddressStep},
+        announce::{self, AnnounceSchedule},
+        candidates::{self, CandidateInputs},
+        drift::{Drift, DriftLog, Left},
+        fence::plan as fence_plan,
+        lifetimes::{self, Lifetimes},
+        placement::Placements,
+        proxy,
+        segment::Surroundings,
+        windows::Windows,
+    },
+};
+use meddler::meddler;
+use quiet::Quiet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::watch;
+
+/// A pass is made at least this often, whatever is heard from the kernel.
+const RESYNC: Duration = Duration::from_secs(5);
+/// While something that was tried has failed.
+const RETRY: Duration = Duration::from_secs(1);
+/// How often a loop that waits gives a sign of life.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// What wakes the loop and what it reads.
+#[derive(Debug)]
+pub struct Inputs {
+    /// Files.
+    pub desired: watch::Receiver<Arc<Snapshot>>,
+    /// Roles.
+    pub election: watch::Receiver<Arc<ElectionView>>,
+    /// Checks of backends.
+    pub health: watch::Receiver<Arc<HealthTable>>,
+    /// Tracked addresses that answer pings.
+    pub pings: watch::Receiver<Arc<BTreeMap<IpAddr, bool>>>,
+    /// True from SIGTERM on.
+    pub leaving: watch::Receiver<bool>,
+    /// Why an operator has put this node on standby, if so.
+    pub standby: watch::Receiver<Option<String>>,
+    /// The kernel says that a link or an address has changed.
+    pub kernel: Events,
+    /// It says that somebody else has changed the fence; `None` where there is none.
+    pub fence: Option<fence::Events>,
+}
+
+/// Whom the loop tells.
+#[derive(Debug)]
+pub struct Outputs {
+    /// What the election has to know.
+    pub election: watch::Sender<ElectionInput>,
+    /// Which VIP addresses are here.
+    pub held: watch::Sender<HeldReport>,
+    /// What status shows.
+    pub view: watch::Sender<Arc<ReconcileView>>,
+    /// Given by the loop, also while it waits.
+    pub beat: Beat,
+}
+
+/// What the loop acts through.
+pub struct Hands {
+    /// Addresses and devices.
+    pub netlink: Netlink,
+    /// Carries out plans.
+    pub applier: Applier,
+    /// The proxy.
+    pub dataplane: Dataplane,
+    /// The fence, and the leases that pass it.
+    pub leases: Leases,
+}
+
+/// What the last pass found and did.
+#[derive(Debug, Clone, Default)]
+pub struct ReconcileView {
+    /// As observed after the plan was applied.
+    pub network: ObservedNetwork,
+    /// What is wrong on this machine.
+    pub problems: Vec<Problem>,
+    /// Each address that is to listen, and whether it does.
+    pub listeners: BTreeMap<SocketAddr, Result<(), String>>,
+    /// How the loop itself fares.
+    pub stats: ReconcileStats,
+}
+
+/// The loop.
+pub struct Reconciler {
+    me: Name,
+    hands: Hands,
+    inputs: Inputs,
+    outputs: Outputs,
+    announcements: AnnounceSchedule,
+    quiet: Quiet,
+    /// Addresses that are being handed over: they serve who knows the way, and answer no question.
+    mute: BTreeSet<IpAddr>,
+    lifetimes: Lifetimes,
+    windows: Windows,
+    left: Left,
+    drift: DriftLog,
+    /// The roles that the last pass went by.
+    acted_on: Arc<ElectionView>,
+    view: ReconcileView,
+}
+
+impl Reconciler {
+    /// A loop for node `me`.
+    pub fn new(me: Name, hands: Hands, inputs: Inputs, outputs: Outputs) -> Self {
+        Self {
+            me,
+            hands,
+            inputs,
+            outputs,
+            announcements: AnnounceSchedule::default(),
+            quiet: Quiet::default(),
+            mute: BTreeSet::new(),
+            lifetimes: Lifetimes::default(),
+            windows: Windows::default(),
+            left: Left::default(),
+            drift: DriftLog::default(),
+            acted_on: Arc::default(),
+            view: ReconcileView::default(),
+        }
+    }
+
+    /// Runs until the agent drops it.
+    pub async fn run(mut self) {
+        let mut reason = "start";
+        loop {
+            self.pass(reason).await;
+            reason = self.wake().await;
+        }
+    }
+
+    /// Waits for something to happen and says what.
+    async fn wake(&mut self) -> &'static str {
+        let failed = !self.view.problems.is_empty() || self.view.listeners.values().any(Result::is_err);
+        let resync = now() + if failed { RETRY } else { RESYNC };
+        let announce = self.announcements.next();
+        let refresh = self.lifetimes.next(Some(self.lifetime()));
+        let window = self.windows.next();
+        let (inputs, acted_on) = (&mut self.inputs, &self.acted_on);
+        // A sender that is gone means that the agent is ending; `run` is dropped with it.
+        tokio::select! {
+            biased;
+            () = decided(&mut inputs.election, acted_on) => "role",
+            Ok(()) = inputs.leaving.changed() => "leaving",
+            () = self.quiet.next() => "quiet",
+            () = sleep_until(announce) => "announce",
+            () = sleep_until(window) => "track",
+            () = inputs.kernel.changed() => "kernel",
+            () = fence_changed(inputs.fence.as_ref()) => "fence",
+            Ok(()) = inputs.standby.changed() => "standby",
+            Ok(()) = inputs.desired.changed() => "state",
+            Ok(()) = inputs.health.changed() => "health",
+            Ok(()) = inputs.pings.changed() => "ping",
+            never = keep_beating(&self.outputs.beat) => match never {},
+            () = sleep_until(refresh) => "refresh",
+            () = sleep_until(Some(resync)) => if failed { "retry" } else { "resync" },
+        }
+    }
+
+    /// Observe, plan, apply, verify, publish.
+    async fn pass(&mut self, reason: &'static str) {
+        self.outputs.beat.beat();
+        let started = now();
+        let desired = self.inputs.desired.borrow_and_update().desired.clone();
+        let election = self.inputs.election.borrow_and_update().clone();
+        let mut problems = Vec::new();
+        let mut network = self.observe(&mut problems).await;
+
+        let placements = Placements::resolve(&self.me, &desired, &network);
+        // Before anything else: an address must never be there without a fence around it.
+        problems.extend(self.fence(&desired, &network));
+        // First what is held, then what for: a new agent goes by what it finds.
+        self.tell_held(&desired, &network);
+        self.windows.update(started, &self.me, &desired, &placements, &network);
+        self.tell_election(&desired, &placements, &election, &network);
+        let plan = self.plan(started, &desired, &placements, &election, &network);
+        self.look_for_drift(started, &plan, &network);
+        self.lifetimes.record(started, &plan);
+        self.quiet.wait(&self.hands.dataplane, &plan.steps);
+        problems.extend(self.hands.applier.addresses(&plan.steps).await);
+        if plan.steps.iter().any(changes_addresses) {
+            network = self.observe(&mut problems).await;
+        }
+        self.left = Left::after(&plan.wanted, &network);
+        self.silence(plan.mute);
+        self.acted_on = election.clone();
+        // The neighbours first: what the old owner hears ends its service of those who do not know the way yet.
+        problems.extend(self.announce(&placements, &election, &network));
+        self.tell_held(&desired, &network);
+
+        let health = self.inputs.health.borrow_and_update().clone();
+        let listeners = self.hands.dataplane.apply(Arc::new(proxy::plan(&self.me, &desired, &health)));
+        let listeners = listeners.into_iter().map(|(at, result)| (at, result.map_err(|error| error.to_string())));
+
+        let failed = !problems.is_empty();
+        problems.extend(placements.problems);
+        problems.extend(plan.problems);
+        problems.extend(self.drift.problems(started));
+        self.view.listeners = listeners.collect();
+        self.view.problems = problems;
+        self.view.network = network;
+        self.view.stats.record(reason, started, now() - started, failed);
+        self.outputs.view.send_replace(Arc::new(self.view.clone()));
+    }
+
+    /// The fence around every address that this node could answer for; repaired if somebody else has changed it.
+    fn fence(&mut self, desired: &Desired, network: &ObservedNetwork) -> Option<Problem> {
+        let plan = fence_plan(&self.me, desired, network);
+        let by = self.inputs.fence.as_ref().and_then(fence::Events::meddler);
+        let done = self.hands.leases.install(&plan.devices, &plan.ips).and_then(|()| self.hands.leases.repair(by));
+        match done {
+            Ok(false) => None,
+            Ok(true) => {
+                let by = self.hands.leases.view().last_meddler;
+                tracing::warn!(by, "somebody else has changed the fence; it is there again");
+                self.view.stats.repaired(Drift::Fence.as_str());
+                self.drift.record(now(), Drift::Fence, by);
+                None
+            }
+            Err(error) => Some(Problem::error("FenceFailed", error.to_string())),
+        }
+    }
+
+    /// Notes which addresses are gone that the last pass left in place.
+    fn look_for_drift(&mut self, at: Instant, plan: &AddressPlan, network: &ObservedNetwork) {
+        for what in self.left.missing(&plan.wanted, network) {
+            let by = meddler(&self.inputs.kernel, self.hands.netlink.port());
+            tracing::warn!(by, "{what} was removed by somebody else; it is put back");
+            self.view.stats.repaired(what.as_str());
+            self.drift.record(at, what, by);
+        }
+    }
+
+    /// How long an address stays if nobody refreshes it.
+    fn lifetime(&self) -> Duration {
+        if self.hands.leases.fenced() { lifetimes::FENCED } else { lifetimes::UNFENCED }
+    }
+
+    /// The machine as it is; as it was last seen if the kernel does not answer.
+    async fn observe(&self, problems: &mut Vec<Problem>) -> ObservedNetwork {
+        match self.hands.netlink.observe().await {
+            Ok(network) => network,
+            Err(error) => {
+                problems.push(Problem::error("ObserveFailed", error.to_string()));
+                self.view.network.clone()
+            }
+        }
+    }
+
+    /// The plan, with its addresses muted; if that cannot be had, the plan without.
+    fn plan(
+        &mut self,
+        now: Instant,
+        desired: &Desired,
+        placements: &Placements,
+        election: &ElectionView,
+        network: &ObservedNetwork,
+    ) -> AddressPlan {
+        let mut can_mute = self.hands.leases.fenced();
+        let lifetime = Some(self.lifetime());
+        loop {
+            let plan = addresses::plan(AddressInputs {
+                me: &self.me,
+                desired,
+                placements,
+                election,
+                network,
+                quiet: self.quiet.settle(election),
+                can_mute,
+                lifetime,
+                lifetimes: &self.lifetimes,
+                now,
+            });
+            // What is mute already stays so until its step is done.
+            if self.silence(&plan.mute | &self.mute) {
+                return plan;
+            }
+            can_mute = false;
+        }
+    }
+
+    /// Makes exactly `ips` mute; whether that could be done.
+    fn silence(&mut self, ips: BTreeSet<IpAddr>) -> bool {
+        if ips.is_empty() && self.mute.is_empty() {
+            return true;
+        }
+        match self.hands.leases.mute(&ips) {
+            Ok(()) => {
+                self.mute = ips;
+                true
+            }
+            Err(error) => {
+                tracing::warn!("{error}; the address is removed a moment before it is taken");
+                self.mute.clear();
+                ips.is_empty()
+            }
+        }
+    }
+
+    fn tell_held(&self, desired: &Desired, network: &ObservedNetwork) {
+        // A mute address is as good as gone: nobody on the wire can tell.
+        let held = &addresses::held(desired, network) - &self.mute;
+        let report = HeldReport { held, acted_on: self.acted_on.clone() };
+        publish(&self.outputs.held, report);
+    }
+
+    fn tell_election(
+        &mut self,
+        desired: &Desired,
+        placements: &Placements,
+        election: &ElectionView,
+        network: &ObservedNetwork,
+    ) {
+        let pings = self.inputs.pings.borrow_and_update().clone();
+        let leaving = *self.inputs.leaving.borrow_and_update();
+        let standby = self.inputs.standby.borrow_and_update().clone();
+        let fronts = BTreeMap::new();
+        let around = Surroundings { me: &self.me, desired, network, election, fronts: &fronts };
+        let candidates = candidates::candidates(CandidateInputs {
+            around,
+            placements,
+            pings: &pings,
+            windows: &self.windows,
+            leaving,
+            standby: standby.as_deref(),
+            previous: &self.outputs.election.borrow().candidates,
+        });
+        let input = ElectionInput {
+            node: self.me.clone(),
+            peers: desired.peers.values().cloned().collect(),
+            candidates,
+            macs: network.links.values().filter_map(|link| link.mac).collect(),
+            links: network.links.clone(),
+        };
+        publish(&self.outputs.election, input);
+    }
+
+    fn announce(
+        &mut self,
+        placements: &Placements,
+        election: &ElectionView,
+        network: &ObservedNetwork,
+    ) -> Vec<Problem> {
+        self.announcements.update(now(), &announce::announceable(placements, election, network));
+        let due = self.announcements.take_due(now());
+        self.hands.applier.announce(network, &due)
+    }
+}
+
+/// Waits for a view by which a pass would do anything else than by `acted_on`: its counters grow each second.
+async fn decided(views: &mut watch::Receiver<Arc<ElectionView>>, acted_on: &ElectionView) {
+    let heard = |view: &ElectionView| view.peers.values().any(|peer| peer.heard);
+    while views.changed().await.is_ok() {
+        let view = views.borrow_and_update();
+        if view.vips != acted_on.vips || heard(&view) != heard(acted_on) {
+            return;
+        }
+    }
+    // The sender is gone: the agent is ending.
+    std::future::pending().await
+}
+
+/// Whether anything may be there afterwards that was not, or the other way round.
+fn changes_addresses(step: &AddressStep) -> bool {
+    matches!(step, AddressStep::Add { .. } | AddressStep::Remove { .. })
+}
+
+async fn fence_changed(events: Option<&fence::Events>) {
+    match events {
+        Some(events) => events.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A loop that waits for something to happen is well.
+async fn keep_beating(beat: &Beat) -> Infallible {
+    loop {
+        beat.beat();
+        tokio::time::sleep(BEAT).await;
+    }
+}
+
+/// Sends only what is new, so that nobody is woken for nothing.
+fn publish<T: PartialEq>(channel: &watch::Sender<T>, value: T) {
+    channel.send_if_modified(|old| {
+        let new = *old != value;
+        *old = value;
+        new
+    });
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the reconcile loop is the shell that hands `now` to the plan")]
+fn now() -> Instant {
+    Instant::now()
+}
