@@ -3,7 +3,8 @@
 
 use super::{
     EventStatus, PeerStatus, StandbyStatus, StandingStatus, Status, Timestamp, VipStatus,
-    text::{listed, numbered, path_words, plain, span},
+    layout::{listed, numbered, plain, span},
+    text::path_words,
 };
 use crate::desired::nearest;
 use serde::Serialize;
