@@ -18,6 +18,7 @@ mod election;
 mod leave;
 mod parts;
 mod report;
+mod standby;
 
 use crate::{
     apply::Applier,
@@ -37,6 +38,7 @@ use crate::{
 use election::Election;
 use parts::Parts;
 use report::Reporter;
+use standby::Operator;
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
@@ -144,6 +146,7 @@ struct Agent {
     dataplane: Dataplane,
     rescan: Arc<Notify>,
     election: Election,
+    operator: Operator,
     leases: Leases,
     reconcile: tokio::task::JoinHandle<()>,
     parts: Parts,
@@ -180,7 +183,11 @@ impl Agent {
         let last_good_dir = last_good_dir(options, &me);
         let files = Files { key: options.key_file.clone(), epoch: last_good_dir.join("epoch") };
         let rescan = Arc::new(Notify::new());
-        let state = StateOptions { dir: options.state_dir.clone(), last_good_dir, rescan: rescan.clone() };
+        let state = StateOptions {
+            dir: options.state_dir.clone(),
+            last_good_dir: last_good_dir.clone(),
+            rescan: rescan.clone(),
+        };
         // The follower lives as long as somebody receives from it.
         let (snapshots, _) = desired::start(state).await;
 
@@ -188,12 +195,14 @@ impl Agent {
         let health = checker::start(wanted.clone());
         let pings = track::start(wanted, pinger);
         let (leaving, leaving_out) = watch::channel(false);
-        let (standby, standby_out) = watch::channel(None);
+        let remembered = standby::remembered(last_good_dir.clone(), report::now()).await;
+        let (standby, standby_out) = watch::channel(remembered);
         let nothing = ElectionInput {
             node: me.clone(),
             peers: Vec::new(),
             candidates: Vec::new(),
             macs: Vec::new(),
+            fronts: Vec::new(),
             links: BTreeMap::new(),
         };
         let (candidates, candidates_out) = watch::channel(nothing);
@@ -201,6 +210,7 @@ impl Agent {
         let (view, view_out) = watch::channel(Arc::default());
         let election = Election::start(files, (leases.clone(), turns), candidates_out.clone(), held_out)?;
 
+        let operator = Operator::new(last_good_dir, standby, election.view.clone(), candidates_out.clone());
         let reporter = Reporter {
             me: me.clone(),
             started: report::now(),
@@ -238,7 +248,19 @@ impl Agent {
         let hands = Hands { netlink: netlink.clone(), applier, dataplane: dataplane.clone(), leases: leases.clone() };
         let reconciler = Reconciler::new(me, hands, inputs, outputs);
         let reconcile = tokio::spawn(reconciler.run());
-        Ok(Self { netlink, dataplane, rescan, election, leases, reconcile, parts, view: view_out, leaving, server })
+        Ok(Self {
+            netlink,
+            dataplane,
+            rescan,
+            election,
+            leases,
+            operator,
+            reconcile,
+            parts,
+            view: view_out,
+            leaving,
+            server,
+        })
     }
 
     /// Until a signal asks for the end, or a part that must not end has ended.
@@ -248,6 +270,7 @@ impl Agent {
                 _ = signals.hangup.recv() => self.rescan.notify_one(),
                 _ = signals.terminate.recv() => return Ok(()),
                 _ = signals.interrupt.recv() => return Ok(()),
+                Some(ask) = self.server.actions.recv() => self.operator.answer(ask, report::now()).await,
                 _ = &mut self.reconcile => return Err(AgentError::ThreadEnded("reconcile loop")),
                 () = self.election.ended() => return Err(AgentError::ThreadEnded(ELECTION)),
                 () = self.dataplane.ended() => return Err(AgentError::ThreadEnded("data plane")),

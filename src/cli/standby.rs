@@ -93,7 +93,7 @@ mod tests {
     async fn what_the_agent_says_is_told_and_its_refusal_fails() {
         let (_dir, socket) = endpoint(|action| match action {
             Action::Standby(request) if !request.force => Err("lb1 is the last node that can serve web".into()),
-            Action::Standby(request) => Ok(format!("lb1 is on standby: {}", request.reason)),
+            Action::Standby(request) => Ok(format!("lb1 is in standby: {}", request.reason)),
             Action::Unstandby => Ok("lb1 takes part again".into()),
         })
         .await;
@@ -101,7 +101,7 @@ mod tests {
         let refused = told(1, "", "refused: lb1 is the last node that can serve web\n");
         assert_eq!(carried(&socket, "/standby", body(false, "")).await, refused);
         let forced = carried(&socket, "/standby", body(true, "kernel update")).await;
-        assert_eq!(forced, told(0, "lb1 is on standby: kernel update\n", ""));
+        assert_eq!(forced, told(0, "lb1 is in standby: kernel update\n", ""));
         assert_eq!(carried(&socket, "/unstandby", String::new()).await, told(0, "lb1 takes part again\n", ""));
         let (code, _, err) = carried(&socket, "/standby", body(false, &"x".repeat(LONGEST_REASON + 1))).await;
         assert!(code == 1 && err.contains("the reason has 101 characters"), "{err}");

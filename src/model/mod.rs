@@ -15,13 +15,14 @@ mod pool;
 mod problem;
 mod proxy;
 mod reconcile;
+mod standby;
 mod traffic;
 mod vip;
 
 pub use desired::{Desired, Digest, Kind, ObjectRef};
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use election::{
-    Candidate, ElectionEvent, ElectionView, Eligibility, Held, MAX_REFERENCES, PathView, PeerView, Role, Sight,
+    Candidate, ElectionEvent, ElectionView, Eligibility, Front, Held, MAX_REFERENCES, PathView, PeerView, Role, Sight,
     SightKind, Standing, VipView,
 };
 pub use health::{CheckOutcome, Health, HealthTable};
@@ -33,6 +34,7 @@ pub use pool::{Backend, Balance, Check, CheckKind, Pool, PoolTimeouts, StatusRan
 pub use problem::{Position, Problem, Severity};
 pub use proxy::{ListenerConfig, PoolConfig, ProxyConfig};
 pub use reconcile::ReconcileStats;
+pub use standby::Standby;
 pub use traffic::{BackendTraffic, ListenerTraffic, Responses, TrafficSnapshot};
 pub use vip::{
     Failback, FailbackMode, Listener, ListenerTimeouts, PathMatch, Protocol, Redirect, Route, RouteAction, Scheme,

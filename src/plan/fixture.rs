@@ -86,6 +86,7 @@ pub(super) fn view(role: Role) -> ElectionView {
         dual_owner: Duration::ZERO,
         verified: false,
         leased: false,
+        unleased: BTreeSet::new(),
         standings: Vec::new(),
         rules: Vec::new(),
     };
@@ -103,5 +104,7 @@ pub(super) fn heard() -> PeerView {
         roles: BTreeMap::new(),
         differs: BTreeSet::new(),
         version: String::new(),
+        fenced: true,
+        vanished: 0,
     }
 }

@@ -7,8 +7,8 @@
 //! unchanged list, or the election would start its questions anew with every stray packet; so neighbours that were
 //! chosen before stay for as long as the kernel knows them.
 
-use super::{announce::Place, placement::Placements};
-use crate::model::{Desired, ElectionView, MAX_REFERENCES, Mac, Name, ObservedAddress, ObservedNetwork, Vip};
+use super::placement::Placements;
+use crate::model::{Desired, ElectionView, Front, MAX_REFERENCES, Mac, Name, ObservedAddress, ObservedNetwork, Vip};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv6Addr},
@@ -102,10 +102,10 @@ impl Surroundings<'_> {
     }
 }
 
-/// This node's own address of each family on each device that carries a Vip: where it can be reached on those segments,
-/// and one more path for its heartbeats there. In the order of the smallest Vip address on the device, IPv4 first, so
-/// that the nodes of equal files list theirs in the same order.
-pub fn fronts(desired: &Desired, placements: &Placements, network: &ObservedNetwork) -> Vec<Place> {
+/// Each device that carries a Vip, with this node's own address there (IPv4 before IPv6): where it can be reached on those
+/// segments, and one more path for its heartbeats. In the order of the smallest Vip address on the device, so that the
+/// nodes of equal files list theirs in the same order.
+pub fn fronts(desired: &Desired, placements: &Placements, network: &ObservedNetwork) -> Vec<Front> {
     let mut carried: BTreeMap<u32, BTreeSet<IpAddr>> = BTreeMap::new();
     for placement in placements.vips.values() {
         if let Some(link) = placement.link.as_ref().filter(|link| !link.loopback) {
@@ -116,10 +116,11 @@ pub fn fronts(desired: &Desired, placements: &Placements, network: &ObservedNetw
     let mut devices: Vec<_> = carried.into_iter().collect();
     devices.sort_by_key(|(_, vips)| vips.first().copied());
     let own = |(link, vips): (u32, BTreeSet<IpAddr>)| {
-        let family = |v4| front(desired, network, link, &vips, v4).map(|ip| (link, ip));
-        [family(true), family(false)]
+        let mac = network.links.get(&link).and_then(|link| link.mac);
+        let family = |v4| front(desired, network, link, &vips, v4);
+        Front { link, mac, address: family(true).or_else(|| family(false)) }
     };
-    devices.into_iter().flat_map(own).flatten().collect()
+    devices.into_iter().map(own).collect()
 }
 
 /// One in the subnet of a Vip before others, one that stays before one with an end, then the smallest.

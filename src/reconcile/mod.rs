@@ -8,6 +8,7 @@
 //! What the loop remembers between passes is small and disposable: the repeats of announcements, which Vips have waited
 //! for a quiet moment, when addresses were last refreshed, and what somebody else keeps undoing.
 
+mod guard;
 mod meddler;
 mod quiet;
 
@@ -24,21 +25,20 @@ use crate::{
         fence,
         netlink::{Events, Netlink},
     },
-    model::{Desired, ElectionView, HealthTable, Name, ObservedNetwork, Problem, ReconcileStats},
+    model::{Desired, ElectionView, HealthTable, Name, ObservedNetwork, Problem, ReconcileStats, Standby},
     plan::{
         addresses::{self, AddressInputs, AddressPlan, AddressStep},
         announce::{self, AnnounceSchedule},
         candidates::{self, CandidateInputs},
-        drift::{Drift, DriftLog, Left},
-        fence::plan as fence_plan,
-        lifetimes::{self, Lifetimes},
+        drift::{DriftLog, Left},
+        lifetimes::Lifetimes,
         placement::Placements,
         proxy,
-        segment::Surroundings,
+        segment::{self, Surroundings},
         windows::Windows,
     },
 };
-use meddler::meddler;
+use guard::fence_changed;
 use quiet::Quiet;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -69,8 +69,8 @@ pub struct Inputs {
     pub pings: watch::Receiver<Arc<BTreeMap<IpAddr, bool>>>,
     /// True from SIGTERM on.
     pub leaving: watch::Receiver<bool>,
-    /// Why an operator has put this node on standby, if so.
-    pub standby: watch::Receiver<Option<String>>,
+    /// Whether an operator has put this node on standby.
+    pub standby: watch::Receiver<Option<Standby>>,
     /// The kernel says that a link or an address has changed.
     pub kernel: Events,
     /// It says that somebody else has changed the fence; `None` where there is none.
@@ -237,39 +237,6 @@ impl Reconciler {
         self.outputs.view.send_replace(Arc::new(self.view.clone()));
     }
 
-    /// The fence around every address that this node could answer for; repaired if somebody else has changed it.
-    fn fence(&mut self, desired: &Desired, network: &ObservedNetwork) -> Option<Problem> {
-        let plan = fence_plan(&self.me, desired, network);
-        let by = self.inputs.fence.as_ref().and_then(fence::Events::meddler);
-        let done = self.hands.leases.install(&plan.devices, &plan.ips).and_then(|()| self.hands.leases.repair(by));
-        match done {
-            Ok(false) => None,
-            Ok(true) => {
-                let by = self.hands.leases.view().last_meddler;
-                tracing::warn!(by, "somebody else has changed the fence; it is there again");
-                self.view.stats.repaired(Drift::Fence.as_str());
-                self.drift.record(now(), Drift::Fence, by);
-                None
-            }
-            Err(error) => Some(Problem::error("FenceFailed", error.to_string())),
-        }
-    }
-
-    /// Notes which addresses are gone that the last pass left in place.
-    fn look_for_drift(&mut self, at: Instant, plan: &AddressPlan, network: &ObservedNetwork) {
-        for what in self.left.missing(&plan.wanted, network) {
-            let by = meddler(&self.inputs.kernel, self.hands.netlink.port());
-            tracing::warn!(by, "{what} was removed by somebody else; it is put back");
-            self.view.stats.repaired(what.as_str());
-            self.drift.record(at, what, by);
-        }
-    }
-
-    /// How long an address stays if nobody refreshes it.
-    fn lifetime(&self) -> Duration {
-        if self.hands.leases.fenced() { lifetimes::FENCED } else { lifetimes::UNFENCED }
-    }
-
     /// The machine as it is; as it was last seen if the kernel does not answer.
     async fn observe(&self, problems: &mut Vec<Problem>) -> ObservedNetwork {
         match self.hands.netlink.observe().await {
@@ -313,24 +280,6 @@ impl Reconciler {
         }
     }
 
-    /// Makes exactly `ips` mute; whether that could be done.
-    fn silence(&mut self, ips: BTreeSet<IpAddr>) -> bool {
-        if ips.is_empty() && self.mute.is_empty() {
-            return true;
-        }
-        match self.hands.leases.mute(&ips) {
-            Ok(()) => {
-                self.mute = ips;
-                true
-            }
-            Err(error) => {
-                tracing::warn!("{error}; the address is removed a moment before it is taken");
-                self.mute.clear();
-                ips.is_empty()
-            }
-        }
-    }
-
     fn tell_held(&self, desired: &Desired, network: &ObservedNetwork) {
         // A mute address is as good as gone: nobody on the wire can tell.
         let held = &addresses::held(desired, network) - &self.mute;
@@ -356,7 +305,7 @@ impl Reconciler {
             pings: &pings,
             windows: &self.windows,
             leaving,
-            standby: standby.as_deref(),
+            standby: standby.as_ref().map(|standby| standby.reason.as_str()),
             previous: &self.outputs.election.borrow().candidates,
         });
         let input = ElectionInput {
@@ -364,6 +313,7 @@ impl Reconciler {
             peers: desired.peers.values().cloned().collect(),
             candidates,
             macs: network.links.values().filter_map(|link| link.mac).collect(),
+            fronts: segment::fronts(desired, placements, network),
             links: network.links.clone(),
         };
         publish(&self.outputs.election, input);
@@ -397,13 +347,6 @@ async fn decided(views: &mut watch::Receiver<Arc<ElectionView>>, acted_on: &Elec
 /// Whether anything may be there afterwards that was not, or the other way round.
 fn changes_addresses(step: &AddressStep) -> bool {
     matches!(step, AddressStep::Add { .. } | AddressStep::Remove { .. })
-}
-
-async fn fence_changed(events: Option<&fence::Events>) {
-    match events {
-        Some(events) => events.changed().await,
-        None => std::future::pending().await,
-    }
 }
 
 /// A loop that waits for something to happen is well.

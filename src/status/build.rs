@@ -4,7 +4,7 @@ use super::{
 };
 use crate::model::{
     Desired, ElectionView, Eligibility, HealthTable, LeaseView, Name, ObservedNetwork, Problem, ReconcileStats,
-    Severity, TrafficSnapshot,
+    Severity, Standby, TrafficSnapshot,
 };
 use std::{
     collections::BTreeMap,
@@ -32,8 +32,8 @@ pub struct Inputs<'a> {
     pub eligibility: &'a BTreeMap<Name, Eligibility>,
     /// How the leases fare.
     pub lease: &'a LeaseView,
-    /// Why an operator has taken this node out of service, if so.
-    pub standby: Option<&'a str>,
+    /// Set while an operator has taken this node out of service.
+    pub standby: Option<&'a Standby>,
     /// What the checks say.
     pub health: &'a HealthTable,
     /// What the kernel has.
@@ -109,7 +109,7 @@ impl Status {
             started_at: inputs.clock.wall_of(inputs.started),
             now: inputs.clock.now(),
             conditions: Vec::new(),
-            standby: inputs.standby.map(|reason| standby_status(reason, inputs)),
+            standby: inputs.standby.map(|standby| standby_status(standby, inputs)),
             fence: fence(inputs.lease),
             vips: sections::vips(inputs),
             peers: sections::peers(inputs),
@@ -127,10 +127,9 @@ impl Status {
     }
 }
 
-fn standby_status(reason: &str, inputs: &Inputs<'_>) -> StandbyStatus {
-    let before = inputs.previous.and_then(|before| before.standby.as_ref());
-    let since = before.map_or_else(|| inputs.clock.now(), |before| before.since);
-    StandbyStatus { since, reason: reason.to_owned() }
+fn standby_status(standby: &Standby, inputs: &Inputs<'_>) -> StandbyStatus {
+    let since = inputs.clock.wall_of(standby.since);
+    StandbyStatus { since, reason: standby.reason.clone(), forced: standby.forced }
 }
 
 fn fence(lease: &LeaseView) -> FenceStatus {

@@ -100,14 +100,13 @@ fn when_two_owners_were_seen_last_is_kept_until_they_are_seen_again() {
 #[test]
 fn standby_and_the_leases_are_told_as_they_are() {
     let mut world = World::new();
-    world.standby = Some("new memory".into());
-    world.previous = Some(world.status());
-    world.clock.wall += Duration::from_secs(5);
+    let since = world.clock.instant - Duration::from_secs(5);
+    world.standby = Some(Standby { since, reason: String::new(), forced: true });
     world.lease.running.insert(ip("198.51.100.10"), false);
     let status = world.status();
     let standby = status.standby.unwrap();
-    let since = "2026-11-22T15:00:00.000Z";
-    assert_eq!((standby.since.to_string().as_str(), standby.reason.as_str()), (since, "new memory"));
+    assert_eq!((standby.since.to_string().as_str(), standby.forced), ("2026-11-22T14:59:55.000Z", true));
+    assert_eq!(standby.words(), "no reason was given");
     assert_eq!((status.fence.leased, status.fence.draining), (vec![ip("2001:db8::10")], vec![ip("198.51.100.10")]));
     let leased: Vec<bool> = status.vips[0].addresses.iter().map(|address| address.leased).collect();
     assert_eq!(leased, [false, true]);
@@ -127,10 +126,10 @@ fn what_is_put_back_is_counted_from_the_start() {
 fn a_peer_is_fenced_as_it_says_while_it_is_heard() {
     let mut world = World::new();
     let fenced = |world: &World| world.status().peers.iter().map(|peer| peer.fenced).collect::<Vec<_>>();
-    world.standing("lb2").fenced = false;
+    world.peer().fenced = false;
     world.lease.fenced = Err("no nf_tables".into());
     assert_eq!(fenced(&world), [Some(false), Some(false)]);
-    world.standing("lb2").heard = false;
+    world.peer().heard = false;
     assert_eq!(fenced(&world)[1], None);
 }
 

@@ -5,8 +5,8 @@ use crate::model::{
     Backend, BackendTraffic, Balance, Check, CheckKind, CheckOutcome, Desired, Digest, ElectionEvent, ElectionView,
     Eligibility, Failback, FailbackMode, Health, HealthTable, Heartbeat, Kind, LeaseView, Link, Listener,
     ListenerTimeouts, ListenerTraffic, Mac, Name, ObjectRef, ObservedAddress, ObservedNetwork, PathView, Peer,
-    PeerView, Pool, PoolTimeouts, Position, Problem, Protocol, ReconcileStats, Responses, Role, Standing, StatusRange,
-    Track, TrafficSnapshot, Vip, VipAddress, VipView,
+    PeerView, Pool, PoolTimeouts, Position, Problem, Protocol, ReconcileStats, Responses, Role, Standby, Standing,
+    StatusRange, Track, TrafficSnapshot, Vip, VipAddress, VipView,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -38,7 +38,7 @@ pub(crate) struct World {
     pub(crate) election: ElectionView,
     pub(crate) eligibility: BTreeMap<Name, Eligibility>,
     pub(crate) lease: LeaseView,
-    pub(crate) standby: Option<String>,
+    pub(crate) standby: Option<Standby>,
     pub(crate) health: HealthTable,
     pub(crate) network: ObservedNetwork,
     pub(crate) listeners: BTreeMap<SocketAddr, Result<(), String>>,
@@ -98,7 +98,7 @@ impl World {
             election: &self.election,
             eligibility: &self.eligibility,
             lease: &self.lease,
-            standby: self.standby.as_deref(),
+            standby: self.standby.as_ref(),
             health: &self.health,
             network: &self.network,
             listeners: &self.listeners,
@@ -250,6 +250,7 @@ fn election(now: Instant) -> ElectionView {
         dual_owner: Duration::ZERO,
         verified: true,
         leased: true,
+        unleased: BTreeSet::new(),
         standings: vec![standing("lb1", Role::Active), standing("lb2", Role::Backup)],
         rules: vec![
             "no host that is no peer answers for the addresses".into(),
@@ -265,6 +266,8 @@ fn election(now: Instant) -> ElectionView {
         received: 990,
         sent: 1000,
         lost: 10,
+        loss_permille: 10,
+        front: false,
         rejected: BTreeMap::from([("mac", 3)]),
     };
     let peer = PeerView {
@@ -276,6 +279,8 @@ fn election(now: Instant) -> ElectionView {
         roles: BTreeMap::from([(ip("198.51.100.10"), Role::Backup)]),
         differs: BTreeSet::new(),
         version: RELEASE.into(),
+        fenced: true,
+        vanished: 0,
     };
     let event = ElectionEvent {
         at: now - Duration::from_secs(1800),

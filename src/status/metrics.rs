@@ -23,7 +23,10 @@ pub fn encode(status: &Status) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::{build::tests::golden, fixture::World};
+    use crate::{
+        model::Standby,
+        status::{build::tests::golden, fixture::World},
+    };
     use std::collections::{BTreeMap, BTreeSet};
 
     #[test]
@@ -91,7 +94,7 @@ mod tests {
         assert_eq!(value(&text, r#"lbagent_peer_path_loss_ratio{peer="lb2",path="0"}"#), 0.01);
         assert_eq!(value(&text, r#"lbagent_peer_fenced{peer="lb2"}"#), 1.0);
         world.lease.fenced = Err("no nf_tables".into());
-        world.standby = Some("kernel update".into());
+        world.standby = Some(Standby { since: world.clock.instant, reason: String::new(), forced: false });
         world.reconcile.repairs.insert("address", 7);
         let text = encode(&world.status());
         assert_eq!(value(&text, "lbagent_fenced"), 0.0);

@@ -4,10 +4,10 @@
 //! | | |
 //! |---|---|
 //! | CRITICAL (2) | clients are not served or may soon be served twice: no owner, a foreign host answers for a VIP, Active without the address on a device or without a lease, a closed listener, a pool with no backend |
-//! | WARNING (1) | served, but with less in reserve: a backend out, a peer unheard or with other state, a bad file, this node not fit, not ready, not fenced or on standby, two owners seen lately |
+//! | WARNING (1) | served, but with less in reserve: a backend out, a peer unheard or with other state, a bad file, this node not fit, not ready, not fenced or in standby, two owners seen lately |
 //! | UNKNOWN (3) | nothing can be said: no such object, no agent, an old status, a Vip that is not decided yet |
 //!
-//! A Backup in good order is OK: it does its work. A node on standby is not: nobody is left to take over from the other,
+//! A Backup in good order is OK: it does its work. A node in standby is not: nobody is left to take over from the other,
 //! and it is easily forgotten. For planned work there are the downtimes of the monitoring system.
 
 mod judge;

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    model::{Eligibility, Kind, Mac, ObjectRef, Problem, Role},
+    model::{Eligibility, Kind, Mac, ObjectRef, Problem, Role, Standby},
     status::fixture::{World, at, ip, name},
 };
 use proptest::prelude::*;
@@ -103,12 +103,11 @@ fn a_node_that_is_not_fenced_is_a_warning_and_no_more() {
 }
 
 #[test]
-fn a_node_on_standby_is_a_warning_with_the_operators_words() {
+fn a_node_in_standby_is_a_warning_with_the_operators_words() {
     let mut world = World::new().backup();
-    world.standby = Some("kernel update".into());
-    world.previous = Some(world.status());
-    world.clock.wall += std::time::Duration::from_secs(65);
-    let words = "lb1 is on standby since 1m 5s: kernel update";
+    let since = world.clock.instant - Duration::from_secs(65);
+    world.standby = Some(Standby { since, reason: "kernel update".into(), forced: false });
+    let words = "lb1 is in standby since 1m 5s: kernel update";
     assert!(all(&world).starts_with(&format!("LBAGENT WARNING - {words} | ")), "{}", all(&world));
     assert_eq!((peer(&world, "lb1").severity, peer(&world, "lb1").summary.as_str()), (Severity::Warning, words));
     assert_eq!(vip(&world).severity, Severity::Ok, "the Vip itself is served");

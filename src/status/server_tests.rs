@@ -105,17 +105,17 @@ async fn an_action_goes_to_the_agent_and_its_words_come_back() {
         let ask = server.actions.recv().await.unwrap();
         let wanted = StandbyRequest { force: true, reason: "kernel update".into() };
         assert_eq!(ask.action, Action::Standby(wanted));
-        ask.reply.send(Ok("lb1 is on standby".into())).unwrap();
+        ask.reply.send(Ok("lb1 is in standby".into())).unwrap();
         let ask = server.actions.recv().await.unwrap();
         assert_eq!(ask.action, Action::Unstandby);
-        ask.reply.send(Err("lb1 is not on standby".into())).unwrap();
+        ask.reply.send(Err("lb1 is not in standby".into())).unwrap();
         drop(server.actions.recv().await.unwrap());
     };
     let operator = async {
         let done = post(&path, "POST /standby", r#"{"force": true, "reason": "kernel update"}"#).await;
-        assert!(done.starts_with("HTTP/1.1 200 ") && done.ends_with("\r\n\r\nlb1 is on standby\n"), "{done}");
+        assert!(done.starts_with("HTTP/1.1 200 ") && done.ends_with("\r\n\r\nlb1 is in standby\n"), "{done}");
         let refused = post(&path, "POST /unstandby", "").await;
-        assert!(refused.starts_with("HTTP/1.1 409 ") && refused.ends_with("lb1 is not on standby\n"), "{refused}");
+        assert!(refused.starts_with("HTTP/1.1 409 ") && refused.ends_with("lb1 is not in standby\n"), "{refused}");
         let unanswered = post(&path, "POST /unstandby", "").await;
         assert!(unanswered.starts_with("HTTP/1.1 503 "), "{unanswered}");
     };

@@ -42,7 +42,7 @@ fn head(status: &Status) -> String {
         state.objects.len()
     );
     if let Some(standby) = &status.standby {
-        let (since, why) = (span(status.now.since(standby.since)), plain(&standby.reason));
+        let (since, why) = (span(status.now.since(standby.since)), plain(standby.words()));
         let _ = writeln!(text, "STANDBY for {since}: {why} (`lbagent unstandby` ends it)");
     }
     for condition in &status.conditions {
@@ -110,7 +110,12 @@ fn peer_rows(peer: &PeerStatus, status: &Status) -> Vec<Vec<String>> {
 
 fn path_cells(path: &PathStatus) -> Vec<String> {
     let up = if path.up { "" } else { " DOWN" };
-    vec![format!("{}{up}", path.remote), rtt(path), lost(path)]
+    vec![format!("{}{}{up}", path.remote, front(path)), rtt(path), lost(path)]
+}
+
+/// The path that no file lists.
+fn front(path: &PathStatus) -> &'static str {
+    if path.front { " (front)" } else { "" }
 }
 
 fn rtt(path: &PathStatus) -> String {
@@ -118,13 +123,13 @@ fn rtt(path: &PathStatus) -> String {
 }
 
 fn lost(path: &PathStatus) -> String {
-    path.loss_ratio().map_or_else(|| "-".to_owned(), |ratio| format!("{:.1} %", ratio * 100.0))
+    if path.received + path.lost == 0 { "-".to_owned() } else { format!("{:.1} %", path.loss_ratio * 100.0) }
 }
 
 /// `192.0.2.2:694 up, 0.40 ms, 1.0 % lost`
 pub(super) fn path_words(path: &PathStatus) -> String {
     let up = if path.up { "up" } else { "DOWN" };
-    format!("{} {up}, {}, {} lost", path.remote, rtt(path), lost(path))
+    format!("{}{} {up}, {}, {} lost", path.remote, front(path), rtt(path), lost(path))
 }
 
 fn pools(status: &Status) -> Vec<Vec<String>> {
@@ -185,9 +190,10 @@ fn ago(since: Option<Timestamp>, status: &Status) -> String {
 mod tests {
     use super::*;
     use crate::{
-        model::Problem,
+        model::{Problem, Standby},
         status::{build::tests::golden, fixture::World},
     };
+    use std::time::Duration;
 
     #[test]
     fn a_world_in_good_order_reads_as_the_golden_text() {
@@ -202,13 +208,14 @@ mod tests {
         world.problems.push(Problem::warning("Odd", "an odd \u{1b}[31mthing\nsecond line"));
         world.lease.fenced = Err("no nf_tables".into());
         (world.vip().leased, world.vip().verified) = (false, false);
-        world.standby = Some("kernel update".into());
+        let since = world.clock.instant - Duration::from_secs(65);
+        world.standby = Some(Standby { since, reason: "kernel update".into(), forced: false });
         let text = render(&world.status());
         for expected in [
             "NOT      StateValid",
             "NOT      PeersHeard",
             "NOT      Fenced",
-            "STANDBY for 0s: kernel update (`lbagent unstandby` ends it)\n",
+            "STANDBY for 1m 5s: kernel update (`lbagent unstandby` ends it)\n",
             "NOT verified, NO LEASE",
             "DOWN",
             "connection refused",

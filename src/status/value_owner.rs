@@ -43,10 +43,12 @@ pub struct FenceStatus {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct StandbyStatus {
-    /// Since when, as far as this agent knows: it may have found it so when it started.
+    /// Since when.
     pub since: Timestamp,
-    /// The operator's words.
+    /// The operator's words; may be empty.
     pub reason: String,
+    /// Asked for although no other node was eligible.
+    pub forced: bool,
 }
 
 /// One node of a Vip as this one sees it.
@@ -77,4 +79,11 @@ pub struct StandingStatus {
     pub verified: bool,
     /// Its state is the same as this node's as far as the Vip goes.
     pub same_state: bool,
+}
+
+impl StandbyStatus {
+    /// `kernel update`, or what is to be read where the operator gave no reason.
+    pub fn words(&self) -> &str {
+        if self.reason.is_empty() { "no reason was given" } else { &self.reason }
+    }
 }

@@ -115,8 +115,8 @@ impl Why<'_> {
             remarks.push(format!("why: {}", vip.why));
         }
         if let Some(standby) = self.standby {
-            let since = span(self.now.since(standby.since));
-            remarks.push(format!("this node is on STANDBY since {since}: {}", standby.reason));
+            let (since, words) = (span(self.now.since(standby.since)), standby.words());
+            remarks.push(format!("this node is in STANDBY since {since}: {words}"));
         }
         remarks.extend(vip.trouble().map(|(_, words)| format!("NOT WELL: {words}")));
         if let Some(last) = vip.dual_owner_last {
@@ -155,6 +155,11 @@ impl Why<'_> {
             (true, false) => format!("heard{span}, but does NOT hear this node"),
             (false, _) => format!("SILENT{span}"),
         };
+        let vanished = match peer.vanished {
+            0 => String::new(),
+            times => format!(", vanished {times} times in ten minutes"),
+        };
+        let heard = heard + &vanished;
         let paths: Vec<String> = peer.paths.iter().map(path_words).collect();
         if paths.is_empty() { heard } else { format!("{heard}: {}", paths.join("; ")) }
     }

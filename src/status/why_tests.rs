@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    model::{ElectionEvent, Mac},
+    model::{ElectionEvent, Mac, Standby},
     status::{
         build::tests::golden,
         fixture::{World, ip, name},
@@ -49,17 +49,18 @@ fn what_is_not_as_it_should_be_stands_out() {
     (lb2.eligible, lb2.reason) = (false, "eth0 has no carrier".into());
     (lb2.settled, lb2.fenced, lb2.same_state) = (false, false, false);
     let peer = world.peer();
-    (peer.hears_us, peer.paths[0].up) = (false, false);
-    world.standby = Some("kernel update".into());
+    (peer.hears_us, peer.vanished, peer.paths[0].up, peer.paths[0].front) = (false, 3, false, true);
+    let since = world.clock.instant - Duration::from_secs(65);
+    world.standby = Some(Standby { since, reason: "kernel update".into(), forced: false });
     let text = told(&world);
     for expected in [
-        "this node is on STANDBY since 0s: kernel update\n",
+        "this node is in STANDBY since 1m 5s: kernel update\n",
         "NOT WELL: web: 198.51.100.10 answers from 02:00:00:00:00:09, which is no peer\n",
         "two owners were last seen 0s ago, for 0.024 s in all\n",
         "NOT fenced: web would stay with a hung or killed agent: this kernel has no nf_tables\n",
         "Active, has the addresses, NOT verified, epoch 7; eligible",
         "Backup, without the addresses, epoch 7; NOT eligible (eth0 has no carrier), NOT settled yet, NOT fenced, state DIFFERS\n",
-        "heard for 10m 0s, but does NOT hear this node: 192.0.2.2:694 DOWN, 0.40 ms, 1.0 % lost\n",
+        "heard for 10m 0s, but does NOT hear this node, vanished 3 times in ten minutes: 192.0.2.2:694 (front) DOWN, 0.40 ms, 1.0 % lost\n",
     ] {
         assert!(text.contains(expected), "no {expected:?} in\n{text}");
     }

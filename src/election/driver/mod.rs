@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     kernel::alarm::Alarm,
-    model::{Candidate, ElectionView, Link, Mac, Name, Peer, Problem, Sight},
+    model::{Candidate, ElectionView, Front, Link, Mac, Name, Peer, Problem, Sight},
 };
 use clocks::{Sleep, now, wall_ms};
 use epoch::EpochFile;
@@ -54,6 +54,8 @@ pub struct ElectionInput {
     pub macs: Vec<Mac>,
     /// This node's devices, by `ifindex`.
     pub links: BTreeMap<u32, Link>,
+    /// Those of them that carry Vips, as [`Machine::handle_fronts`] wants them.
+    pub fronts: Vec<Front>,
 }
 
 /// Sends ARP and ND probes and tells what is seen on the wire.

@@ -84,6 +84,7 @@ fn a_refusal_is_heard_at_once_and_keeps_nothing_from_being_sent() {
             socket.error()
         })
         .await;
+        assert!(socket.error().is_none());
         other.send_to(b"still", local).unwrap();
         let mut batch = Batch::new(8);
         assert_eq!(taken(&socket, &mut batch).await, [b"still"]);

@@ -128,7 +128,7 @@ fn standby_finding(status: &Status) -> Option<Finding> {
     let standby = status.standby.as_ref()?;
     let node = status.node.as_deref().unwrap_or("this node");
     let since = span(status.now.since(standby.since));
-    Some((Severity::Warning, format!("{node} is on standby since {since}: {}", standby.reason)))
+    Some((Severity::Warning, format!("{node} is in standby since {since}: {}", standby.words())))
 }
 
 fn vip_findings(vip: &VipStatus, now: Timestamp) -> Vec<Finding> {

@@ -72,6 +72,7 @@ fn input(node: u8, peers: Vec<Arc<Peer>>) -> ElectionInput {
         candidates: vec![candidate],
         macs: vec![mac(node)],
         links: [(2, link)].into(),
+        fronts: Vec::new(),
     }
 }
 
