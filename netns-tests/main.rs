@@ -51,6 +51,8 @@ fn main() -> ExitCode {
         seeing::CASES,
         drill::CASES,
     ];
-    let trials = cases.into_iter().flatten().map(|case| Trial::test(case.name, || harness::run(case)));
+    let trials = cases.into_iter().flatten().map(|case| {
+        Trial::test(case.name, || harness::run(case)).with_ignored_flag(case.long)
+    });
     libtest_mimic::run(&arguments, trials.collect()).exit_code()
 }

@@ -16,6 +16,7 @@ use super::{
     Failure, Outcome, audit,
     state::{State, VIP4, VIP6},
     wait::{eventually, now, stays},
+    watch::Watch,
 };
 use lbagent::{
     drill::lab::{
@@ -52,12 +53,20 @@ pub(crate) struct World {
     pub(crate) config: AgentConfig,
     nodes: Vec<String>,
     traffic: Option<Traffic>,
+    pub(super) watch: Option<Watch>,
+    /// From when on two owners are a failure.
+    pub(super) judged_from: Option<Instant>,
 }
 
 impl World {
     /// Builds the network and writes the state; no agent runs yet.
     pub(crate) fn build(state: &State) -> Result<Self, Failure> {
-        let lab = Lab::build(&topology(state.nodes.len()), Path::new(SCRATCH))?;
+        Self::build_on(topology(state.nodes.len()), state)
+    }
+
+    /// The same on another network.
+    pub(crate) fn build_on(topology: Topology, state: &State) -> Result<Self, Failure> {
+        let lab = Lab::build(&topology, Path::new(SCRATCH))?;
         let config = AgentConfig {
             program: env!("CARGO_BIN_EXE_lbagent").into(),
             state_dir: lab.dir().join("state"),
@@ -65,7 +74,14 @@ impl World {
             arguments: vec!["--workers".into(), "1".into()],
             log_filter: std::env::var("RUST_LOG").ok(),
         };
-        let world = Self { lab, config, nodes: state.nodes.clone(), traffic: None };
+        let world = Self {
+            lab,
+            config,
+            nodes: state.nodes.clone(),
+            traffic: None,
+            watch: None,
+            judged_from: None,
+        };
         std::fs::create_dir_all(&world.config.state_dir)?;
         for (name, value) in &state.files {
             world.write(name, value)?;
@@ -122,29 +138,32 @@ impl World {
     /// The clients, who start with the first call.
     pub(crate) fn traffic(&mut self) -> Result<&Traffic, Failure> {
         if self.traffic.is_none() {
-            let targets = BTreeMap::from([(Name::new(WEB)?, targets()?)]);
+            let targets = BTreeMap::from([(web()?, targets()?)]);
             self.traffic = Some(Traffic::start(self.lab.clients()?.namespace(), targets)?);
         }
         self.traffic.as_ref().ok_or_else(|| "no clients".into())
     }
 
+    pub(super) fn clients_at_work(&self) -> Result<&Traffic, Failure> {
+        self.traffic.as_ref().ok_or_else(|| "no clients".into())
+    }
+
     /// Whether every address and port has answered well since `since`, and none badly.
     pub(crate) fn serves_since(&self, since: Instant) -> Result<bool, Failure> {
-        let traffic = self.traffic.as_ref().ok_or("no clients")?;
-        let vip = Name::new(WEB)?;
+        let (traffic, vip) = (self.clients_at_work()?, web()?);
         Ok(traffic.record().serves_since(&vip, &traffic.addresses(&vip), since))
     }
 
     /// Failed attempts and broken connections since `since`.
     pub(crate) fn losses_since(&self, since: Instant) -> Result<(usize, usize), Failure> {
-        let traffic = self.traffic.as_ref().ok_or("no clients")?;
-        let seen = traffic.record().summary(&Name::new(WEB)?, since, now());
+        let traffic = self.clients_at_work()?;
+        let seen = traffic.record().summary(&web()?, since, now());
         Ok((seen.failed, seen.broken))
     }
 
     /// Good answers since `since` by the server that gave them.
     pub(crate) fn served_since(&self, since: Instant) -> Result<BTreeMap<String, usize>, Failure> {
-        let traffic = self.traffic.as_ref().ok_or("no clients")?;
+        let traffic = self.clients_at_work()?;
         let record = traffic.record();
         Ok(record.served_since(since).into_iter().map(|(server, count)| (server.to_owned(), count)).collect())
     }
@@ -219,10 +238,22 @@ impl World {
         eprint!("{}", explain(&self.lab));
         if let Some(traffic) = &self.traffic {
             let record = traffic.record();
-            let seen = Name::new(WEB).map(|vip| record.summary(&vip, now() - Duration::from_secs(5), now()));
+            let seen = web().map(|vip| record.summary(&vip, now() - Duration::from_secs(5), now()));
             eprintln!("── the last 5 s of clients: {seen:?}");
         }
+        if let (Some(watch), Some(from)) = (&self.watch, self.judged_from) {
+            eprintln!("── who answered or announced, as the auditor saw it, in seconds from when it began to judge");
+            for tenure in watch.seen().tenures(from, now()) {
+                let at = |instant: Instant| instant.duration_since(from).as_secs_f64();
+                eprintln!("   {:8.3} – {:8.3} {} {}", at(tenure.from), at(tenure.to), tenure.ip, tenure.host);
+            }
+        }
     }
+}
+
+/// The Vip's name.
+pub(super) fn web() -> Result<Name, Failure> {
+    Ok(Name::new(WEB)?)
 }
 
 /// Both ports on both addresses.
@@ -237,11 +268,19 @@ fn targets() -> Result<Vec<Target>, Failure> {
     Ok(targets)
 }
 
-fn topology(balancers: usize) -> Topology {
+/// The module's picture.
+pub(crate) fn topology(balancers: usize) -> Topology {
+    topology_with(balancers, Vec::new(), Vec::new())
+}
+
+/// The same with further devices of each balancer and further hosts.
+pub(crate) fn topology_with(balancers: usize, devices: Vec<InterfacePlan>, others: Vec<HostPlan>) -> Topology {
     let mut hosts = Vec::new();
     for number in 1..=balancers {
         let front = [format!("198.51.100.{number}"), format!("2001:db8:1::{number}")];
-        let interfaces = vec![nic("eth0", 0, &[&front[0], &front[1]]), nic("eth1", 1, &[&format!("192.0.2.{number}")])];
+        let mut interfaces =
+            vec![nic("eth0", 0, &[&front[0], &front[1]]), nic("eth1", 1, &[&format!("192.0.2.{number}")])];
+        interfaces.extend(devices.iter().cloned());
         hosts.push(host(&format!("lb{number}"), HostRole::Balancer, interfaces));
     }
     let clients = ["198.51.100.200", "2001:db8:1::200"];
@@ -252,15 +291,18 @@ fn topology(balancers: usize) -> Topology {
         server.servers = vec![serve(ip, 80, "web", false), serve(ip, 25, "mail", true)];
         hosts.push(server);
     }
+    hosts.extend(others);
     let virtuals = [VIP4, VIP6].map(|ip| (address(ip), 0));
     Topology::new(["front", "back"], hosts, &virtuals)
 }
 
-fn host(name: &str, role: HostRole, interfaces: Vec<InterfacePlan>) -> HostPlan {
+/// A host that is only there.
+pub(crate) fn host(name: &str, role: HostRole, interfaces: Vec<InterfacePlan>) -> HostPlan {
     HostPlan { name: name.into(), role, interfaces, servers: Vec::new() }
 }
 
-fn nic(name: &str, segment: usize, ips: &[&str]) -> InterfacePlan {
+/// A device on a segment (0: front, 1: back).
+pub(crate) fn nic(name: &str, segment: usize, ips: &[&str]) -> InterfacePlan {
     let addresses = ips.iter().map(|ip| VipAddress::host(address(ip))).collect();
     let (mac, neighbours) = (Mac([0; 6]), BTreeMap::new());
     InterfacePlan { name: name.into(), segment: Some(segment), mac, addresses, neighbours }
