@@ -8,8 +8,10 @@
 
 mod backends;
 mod bad_input;
+mod cut;
 mod drift;
 mod drill;
+mod dying;
 mod failback;
 mod files;
 mod harness;
@@ -17,6 +19,7 @@ mod heartbeats;
 mod isolation;
 mod lab;
 mod listeners;
+mod lossy;
 mod restart;
 mod seeing;
 mod takeover;
@@ -40,6 +43,9 @@ fn main() -> ExitCode {
         isolation::CASES,
         lab::CASES,
         takeover::CASES,
+        dying::CASES,
+        cut::CASES,
+        lossy::CASES,
         failback::CASES,
         restart::CASES,
         drift::CASES,

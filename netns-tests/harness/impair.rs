@@ -9,7 +9,7 @@ use super::{
     nft::{NETDEV, NEW_CHAIN, NEW_RULE, NEW_TABLE, Nft, put, put_nest, put_number, put_text},
     wire::PORT,
 };
-use lbagent::kernel::netns::NetNs;
+use lbagent::{kernel::netns::NetNs, model::Mac};
 
 /// The direction, as the host sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub(crate) enum Frames {
     All,
     /// UDP to or from the port of heartbeats.
     Heartbeats,
+    /// Those that this device has sent.
+    From(Mac),
 }
 
 /// Frames are lost as long as this lives.
@@ -40,7 +42,11 @@ impl Impairment {
     /// `percent` of `frames` are lost, each by its own throw of the dice, at the switch's port `port`.
     pub(crate) fn new(room: &NetNs, port: &str, way: Way, frames: Frames, percent: u32) -> Result<Self, Failure> {
         let nft = Nft::open(room)?;
-        let table = format!("loss-{port}-{way:?}-{frames:?}-{percent}");
+        let kind = match frames {
+            Frames::From(mac) => mac.to_string(),
+            frames => format!("{frames:?}"),
+        };
+        let table = format!("loss-{port}-{way:?}-{kind}-{percent}");
         let mut messages = vec![(NEW_TABLE, NETDEV, owned_table(&table))];
         // NF_NETDEV_INGRESS, NF_NETDEV_EGRESS
         for (hook, wanted) in [(0, way != Way::In), (1, way != Way::Out)] {
@@ -82,12 +88,15 @@ fn base_chain(table: &str, chain: &str, device: &str, hook: u32) -> Vec<u8> {
 fn selections(frames: Frames) -> Vec<Vec<Expression>> {
     match frames {
         Frames::All => vec![vec![]],
+        Frames::From(mac) => vec![vec![Expression::Source(mac)]],
         Frames::Heartbeats => [0, 2].map(|offset| vec![Expression::Udp, Expression::Port(offset)]).to_vec(),
     }
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Expression {
+    /// `ether saddr MAC`
+    Source(Mac),
     /// `meta l4proto udp`
     Udp,
     /// `@th,offset,16 == PORT`
@@ -120,13 +129,12 @@ impl Expression {
                 });
                 compare(list, 0, &[17]);
             }
+            Self::Source(mac) => {
+                load(list, 0, 6, 6); // NFT_PAYLOAD_LL_HEADER
+                compare(list, 0, &mac.0);
+            }
             Self::Port(offset) => {
-                element(list, "payload", |data| {
-                    put_number(data, 1, 1); // NFTA_PAYLOAD_DREG
-                    put_number(data, 2, 2); // NFTA_PAYLOAD_BASE: NFT_PAYLOAD_TRANSPORT_HEADER
-                    put_number(data, 3, offset); // NFTA_PAYLOAD_OFFSET
-                    put_number(data, 4, 2); // NFTA_PAYLOAD_LEN
-                });
+                load(list, 2, offset, 2); // NFT_PAYLOAD_TRANSPORT_HEADER
                 compare(list, 0, &PORT.to_be_bytes());
             }
             Self::Dice(percent) => {
@@ -151,6 +159,15 @@ impl Expression {
             }),
         }
     }
+}
+
+fn load(list: &mut Vec<u8>, base: u32, offset: u32, length: u32) {
+    element(list, "payload", |data| {
+        put_number(data, 1, 1); // NFTA_PAYLOAD_DREG
+        put_number(data, 2, base); // NFTA_PAYLOAD_BASE
+        put_number(data, 3, offset); // NFTA_PAYLOAD_OFFSET
+        put_number(data, 4, length); // NFTA_PAYLOAD_LEN
+    });
 }
 
 /// `operation`: 0 equal, 2 less (`enum nft_cmp_ops`).

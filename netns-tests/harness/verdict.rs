@@ -76,6 +76,11 @@ impl World {
         Ok(moves.into_iter().max().unwrap_or_default())
     }
 
+    /// How long, at the longest, nobody had `ip` since `since`.
+    pub(crate) fn gone_since(&self, ip: std::net::IpAddr, since: Instant) -> Result<Duration, Failure> {
+        Ok(self.watching()?.seen().silence(ip, since, now()))
+    }
+
     /// Announcements of the IPv4 address since `since`.
     pub(crate) fn announcements_since(&self, since: Instant) -> Result<usize, Failure> {
         let [ip, _] = vips();
@@ -115,6 +120,23 @@ impl World {
         percent: u32,
     ) -> Result<Impairment, Failure> {
         Impairment::new(self.lab.switch_room(), &self.lab.port_name(node, device)?, way, frames, percent)
+    }
+
+    /// The same at all devices of a balancer.
+    pub(crate) fn impair_all(
+        &self,
+        node: &str,
+        way: Way,
+        frames: Frames,
+        percent: u32,
+    ) -> Result<Vec<Impairment>, Failure> {
+        let devices = self.lab.balancer(node)?.plan().interfaces.iter().map(|nic| nic.name.as_str());
+        devices.map(|device| self.impair(node, device, way, frames, percent)).collect()
+    }
+
+    /// Whether the agent of `node` answers and says that it is not Active.
+    pub(crate) fn has_yielded(&self, node: &str) -> bool {
+        self.vip_status(node).is_ok_and(|vip| vip["role"] != "Active")
     }
 
     fn settles(&mut self, limit: Duration, wanted: Option<&str>) -> Result<String, Failure> {

@@ -198,6 +198,13 @@ impl World {
         vips.into_iter().find(|vip| vip["name"] == WEB).cloned().ok_or_else(|| "the status has no Vip web".into())
     }
 
+    /// What the agent of `node` says of another balancer.
+    pub(crate) fn peer(&self, node: &str, other: &str) -> Result<Value, Failure> {
+        let status = self.status(node)?;
+        let found = status["peers"].as_array().into_iter().flatten().find(|peer| peer["name"] == other);
+        found.cloned().ok_or_else(|| format!("{node} knows no {other}").into())
+    }
+
     /// What the agent of `node` says to Prometheus.
     pub(crate) fn metrics(&self, node: &str) -> Result<String, Failure> {
         Ok(self.lab.balancer(node)?.get(HTTP, "/metrics")?.1)
