@@ -38,7 +38,9 @@ fn heartbeats_cut_with_the_front_intact_move_nothing(bench: &mut Bench) -> Outco
     let world = bench.watched(&state())?;
     let since = now();
     let cut = world.impair_all("lb2", Way::Both, Frames::Heartbeats, 100)?;
-    eventually(SOON, "they do not hear each other", || Ok(!hears(world, "lb1", "lb2")? && !hears(world, "lb2", "lb1")?))?;
+    eventually(SOON, "they do not hear each other", || {
+        Ok(!hears(world, "lb1", "lb2")? && !hears(world, "lb2", "lb1")?)
+    })?;
     stays_unmoved(world, since)?;
     drop(cut);
     eventually(SOON, "they hear each other", || Ok(hears(world, "lb1", "lb2")? && hears(world, "lb2", "lb1")?))?;

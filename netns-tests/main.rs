@@ -8,6 +8,7 @@
 
 mod backends;
 mod bad_input;
+mod boot;
 mod cut;
 mod drift;
 mod drill;
@@ -20,15 +21,19 @@ mod isolation;
 mod lab;
 mod listeners;
 mod lossy;
+mod meddling;
 mod restart;
 mod seeing;
+mod standby;
+mod surroundings;
 mod takeover;
+mod watching;
 
 use libtest_mimic::{Arguments, Trial};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    if let Some(code) = isolation::act_as_probe() {
+    if let Some(code) = isolation::act_as_probe().or_else(harness::without_nft::act_as_launcher) {
         return code;
     }
     let mut arguments = Arguments::from_args();
@@ -42,10 +47,15 @@ fn main() -> ExitCode {
     let cases = [
         isolation::CASES,
         lab::CASES,
+        watching::CASES,
         takeover::CASES,
         dying::CASES,
         cut::CASES,
         lossy::CASES,
+        boot::CASES,
+        meddling::CASES,
+        surroundings::CASES,
+        standby::CASES,
         failback::CASES,
         restart::CASES,
         drift::CASES,
@@ -57,8 +67,9 @@ fn main() -> ExitCode {
         seeing::CASES,
         drill::CASES,
     ];
-    let trials = cases.into_iter().flatten().map(|case| {
-        Trial::test(case.name, || harness::run(case)).with_ignored_flag(case.long)
-    });
+    let trials = cases
+        .into_iter()
+        .flatten()
+        .map(|case| Trial::test(case.name, || harness::run(case)).with_ignored_flag(case.long));
     libtest_mimic::run(&arguments, trials.collect()).exit_code()
 }

@@ -6,10 +6,12 @@ pub(crate) mod nft;
 pub(crate) mod relay;
 pub(crate) mod sightings;
 pub(crate) mod state;
+pub(crate) mod tape;
 pub(crate) mod verdict;
 pub(crate) mod wait;
 pub(crate) mod watch;
 pub(crate) mod wire;
+pub(crate) mod without_nft;
 pub(crate) mod world;
 
 use lbagent::drill::lab::topology::Topology;
@@ -67,6 +69,11 @@ impl Bench {
         let world = self.world.insert(World::build_on(topology, state)?);
         world.watch()?;
         Ok(world)
+    }
+
+    /// The world that was made.
+    pub(crate) fn present(&mut self) -> Result<&mut World, Failure> {
+        self.world.as_mut().ok_or_else(|| "no world yet".into())
     }
 
     /// A world without agents.

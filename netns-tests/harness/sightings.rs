@@ -114,7 +114,8 @@ impl Sightings {
 
     /// The hosts that have had `ip`, one after the other; the same one again only if another had it in between.
     pub(crate) fn owners(&self, ip: IpAddr, from: Instant, to: Instant) -> Vec<Arc<str>> {
-        let mut owners: Vec<_> = self.between(from, to).filter(|seen| seen.ip == ip).map(|seen| seen.host.clone()).collect();
+        let mut owners: Vec<_> =
+            self.between(from, to).filter(|seen| seen.ip == ip).map(|seen| seen.host.clone()).collect();
         owners.dedup();
         owners
     }

@@ -8,7 +8,10 @@ use super::{
     watch::Watch,
     world::{SOON, World},
 };
-use std::time::{Duration, Instant};
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 /// Between the last good answer to clients and the first of the next owner: what the slowest kind of fault may cost on a
 /// machine that is busy with other things. The figures that are promised are measured by the benchmark.
@@ -37,7 +40,8 @@ impl World {
         };
         let after = longest.from.duration_since(from);
         let count = overlaps.len();
-        Err(format!("two owners {count} times, {dual:?} in all; the longest, {after:?} after the start: {longest}").into())
+        Err(format!("two owners {count} times, {dual:?} in all; the longest, {after:?} after the start: {longest}")
+            .into())
     }
 
     /// The time since `since` in which two hosts had an address.
@@ -69,6 +73,12 @@ impl World {
         if losses == (0, 0) { Ok(()) } else { Err(format!("requests failed, connections broken: {losses:?}").into()) }
     }
 
+    /// The hosts that were seen to have `ip` since `since`, one after the other.
+    pub(crate) fn owners_seen(&self, ip: IpAddr, since: Instant) -> Result<Vec<String>, Failure> {
+        let owners = self.watching()?.seen().owners(ip, since, now());
+        Ok(owners.iter().map(ToString::to_string).collect())
+    }
+
     /// How often the addresses have changed hands since `since`; of the address that did so more often.
     pub(crate) fn moves_since(&self, since: Instant) -> Result<usize, Failure> {
         let (watch, to) = (self.watching()?, now());
@@ -77,7 +87,7 @@ impl World {
     }
 
     /// How long, at the longest, nobody had `ip` since `since`.
-    pub(crate) fn gone_since(&self, ip: std::net::IpAddr, since: Instant) -> Result<Duration, Failure> {
+    pub(crate) fn gone_since(&self, ip: IpAddr, since: Instant) -> Result<Duration, Failure> {
         Ok(self.watching()?.seen().silence(ip, since, now()))
     }
 
@@ -96,6 +106,11 @@ impl World {
     /// The same with any one node: which.
     pub(crate) fn taken_by_one(&mut self) -> Result<String, Failure> {
         self.settles(SOON, None)
+    }
+
+    /// The host that alone was seen to have both addresses for the last 100 ms.
+    pub(crate) fn owner_at_last(&self) -> Result<Option<String>, Failure> {
+        self.sole_owner_since(now() - Duration::from_millis(100))
     }
 
     /// How long clients went without a good answer, at worst, since `since`.

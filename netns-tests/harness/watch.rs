@@ -85,7 +85,11 @@ impl Drop for Watch {
     }
 }
 
-async fn watch(post: &Post, ready: &mpsc::SyncSender<io::Result<()>>, mut stop: oneshot::Receiver<()>) -> io::Result<()> {
+async fn watch(
+    post: &Post,
+    ready: &mpsc::SyncSender<io::Result<()>>,
+    mut stop: oneshot::Receiver<()>,
+) -> io::Result<()> {
     let open = || Ok::<_, lbagent::kernel::KernelError>((PacketListener::open()?, PacketSender::open()?));
     let (listener, sender) = open().map_err(io::Error::other)?;
     let mut ticks = tokio::time::interval(PACE);

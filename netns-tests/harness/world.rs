@@ -74,14 +74,7 @@ impl World {
             arguments: vec!["--workers".into(), "1".into()],
             log_filter: std::env::var("RUST_LOG").ok(),
         };
-        let world = Self {
-            lab,
-            config,
-            nodes: state.nodes.clone(),
-            traffic: None,
-            watch: None,
-            judged_from: None,
-        };
+        let world = Self { lab, config, nodes: state.nodes.clone(), traffic: None, watch: None, judged_from: None };
         std::fs::create_dir_all(&world.config.state_dir)?;
         for (name, value) in &state.files {
             world.write(name, value)?;
@@ -233,6 +226,19 @@ impl World {
         let mut command = Command::new(&self.config.program);
         command.args(arguments);
         Ok(self.lab.balancer(node)?.namespace().adopt(&mut command).output()?)
+    }
+
+    /// The exit code of `lbagent check` with `arguments` beside the agent of `node`, and what it printed.
+    pub(crate) fn check(&self, node: &str, arguments: &[&str]) -> Result<(i32, String), Failure> {
+        let socket = self.socket(node)?;
+        let output = self.lbagent(node, &[&["check", "--socket", &socket], arguments].concat())?;
+        Ok((output.status.code().ok_or("killed")?, String::from_utf8(output.stdout)?))
+    }
+
+    /// Where the agent of `node` takes commands.
+    pub(crate) fn socket(&self, node: &str) -> Result<String, Failure> {
+        let agent = self.lab.balancer(node)?.agent().ok_or("no agent")?;
+        Ok(agent.socket().to_string_lossy().into_owned())
     }
 
     /// The host of this name behind the balancers.

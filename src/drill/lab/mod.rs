@@ -170,7 +170,8 @@ impl Lab {
     /// The name, in the switch room, of the port that a device of a balancer is plugged into.
     pub fn port_name(&self, name: &str, device: &str) -> Result<String, LabError> {
         let found = self.balancer(name)?.port_name(device);
-        found.ok_or_else(|| LabError::on(format!("find the port of {device} of {name}"))(io::ErrorKind::NotFound.into()))
+        found
+            .ok_or_else(|| LabError::on(format!("find the port of {device} of {name}"))(io::ErrorKind::NotFound.into()))
     }
 
     /// A device of the balancer `name` is taken out: its addresses, routes and sockets' bindings go with it.
