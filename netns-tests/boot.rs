@@ -5,10 +5,11 @@ use crate::{
     harness::{
         Bench, Failure, Outcome,
         impair::{Frames, Way},
+        network::{host, nic, topology_with},
         state::{State, VIP4, vips},
         verdict::TAKEOVER,
         wait::{eventually, now, stays},
-        world::{SOON, World, host, nic, topology_with},
+        world::{SOON, World},
     },
 };
 use lbagent::drill::lab::{agent::Agent, explain::complaints, topology::HostRole};

@@ -64,11 +64,11 @@ fn every_path(bench: &mut Bench, duration: Duration) -> Outcome {
     let world = bench.watched(&State::swift())?;
     let since = now();
     let loss = world.impair_all("lb2", Way::Both, Frames::All, 20)?;
-    stays(duration, "nothing moves", || Ok(world.moves_since(since)? == 0))?;
+    stays(duration / 2, "nothing moves", || Ok(world.moves_since(since)? == 0))?;
     drop(loss);
     // The other end loses what clients send and get, and answers to probes.
     let loss = world.impair_all("lb1", Way::Both, Frames::All, 20)?;
-    stays(duration, "nothing moves", || Ok(world.moves_since(since)? == 0))?;
+    stays(duration / 2, "nothing moves", || Ok(world.moves_since(since)? == 0))?;
     drop(loss);
     world.only("lb1", since, Duration::from_millis(300))?;
     world.taken_by("lb1")

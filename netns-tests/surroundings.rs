@@ -5,11 +5,12 @@ use crate::{
     harness::{
         Bench, Outcome,
         impair::{Frames, Way},
+        network::{host, nic, topology_with},
         state::State,
         verdict::TAKEOVER,
         wait::{eventually, now, stays},
         without_nft,
-        world::{SOON, World, host, nic, topology_with},
+        world::{SOON, World},
     },
 };
 use lbagent::drill::lab::topology::{HostRole, Topology};

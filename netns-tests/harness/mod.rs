@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod impair;
+pub(crate) mod network;
 pub(crate) mod nft;
 pub(crate) mod relay;
 pub(crate) mod sightings;

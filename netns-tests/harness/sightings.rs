@@ -28,9 +28,14 @@ pub(crate) struct Sighting {
     pub(crate) announces: bool,
 }
 
-/// In the order in which they were heard.
+/// Everything that was seen.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Sightings(Vec<Sighting>);
+pub(crate) struct Sightings {
+    /// In the order in which they were heard.
+    seen: Vec<Sighting>,
+    /// When the watch itself slept, because the machine was busy: whoever was silent then was not asked.
+    blind: Vec<(Instant, Instant)>,
+}
 
 /// A stretch in which a host had an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +73,12 @@ impl fmt::Display for Overlap {
 impl Sightings {
     /// One more.
     pub(crate) fn add(&mut self, sighting: Sighting) {
-        self.0.push(sighting);
+        self.seen.push(sighting);
+    }
+
+    /// Nobody was asked from `from` to `to`.
+    pub(crate) fn add_blind(&mut self, from: Instant, to: Instant) {
+        self.blind.push((from, to));
     }
 
     /// Who had what when, in the order of beginnings.
@@ -120,15 +130,24 @@ impl Sightings {
         owners
     }
 
-    /// The longest time without anyone who had `ip`.
+    /// The longest time, as far as it was asked, without anyone who had `ip`.
     pub(crate) fn silence(&self, ip: IpAddr, from: Instant, to: Instant) -> Duration {
         let seen = self.between(from, to).filter(|seen| seen.ip == ip).map(|seen| seen.at);
         let (mut longest, mut last) = (Duration::ZERO, from);
         for at in seen.chain([to]) {
-            longest = longest.max(at.saturating_duration_since(last));
+            longest = longest.max(at.saturating_duration_since(last).saturating_sub(self.blind_between(last, at)));
             last = at;
         }
         longest
+    }
+
+    /// How often `ip` has changed hands, from whoever had it last before `from`.
+    pub(crate) fn moves(&self, ip: IpAddr, from: Instant, to: Instant) -> usize {
+        let start = self.seen.partition_point(|seen| seen.at < from);
+        let before = self.seen[..start].iter().rfind(|seen| seen.ip == ip).map(|seen| seen.host.clone());
+        let mut owners: Vec<_> = before.into_iter().chain(self.owners(ip, from, to)).collect();
+        owners.dedup();
+        owners.len().saturating_sub(1)
     }
 
     /// How often `ip` was announced unasked. For IPv6 that cannot be told from answers: always 0.
@@ -137,7 +156,13 @@ impl Sightings {
     }
 
     fn between(&self, from: Instant, to: Instant) -> impl Iterator<Item = &Sighting> {
-        let start = self.0.partition_point(|seen| seen.at < from);
-        self.0[start..].iter().take_while(move |seen| seen.at < to)
+        let start = self.seen.partition_point(|seen| seen.at < from);
+        self.seen[start..].iter().take_while(move |seen| seen.at < to)
+    }
+
+    fn blind_between(&self, from: Instant, to: Instant) -> Duration {
+        let clipped =
+            self.blind.iter().map(|(start, end)| (*end).min(to).saturating_duration_since((*start).max(from)));
+        clipped.sum()
     }
 }

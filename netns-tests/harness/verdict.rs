@@ -82,7 +82,7 @@ impl World {
     /// How often the addresses have changed hands since `since`; of the address that did so more often.
     pub(crate) fn moves_since(&self, since: Instant) -> Result<usize, Failure> {
         let (watch, to) = (self.watching()?, now());
-        let moves = vips().map(|ip| watch.seen().owners(ip, since, to).len().saturating_sub(1));
+        let moves = vips().map(|ip| watch.seen().moves(ip, since, to));
         Ok(moves.into_iter().max().unwrap_or_default())
     }
 
@@ -97,8 +97,8 @@ impl World {
         Ok(self.watching()?.seen().announcements(ip, since, now()))
     }
 
-    /// Waits until `node`, and nobody else, answers for both addresses and serves all clients; and it must stay so for
-    /// a second.
+    /// Waits until `node`, and nobody else, has answered for both addresses and served all clients for a second from now
+    /// on.
     pub(crate) fn taken_by(&mut self, node: &str) -> Outcome {
         self.settles(SOON, Some(node)).map(drop)
     }
@@ -157,9 +157,12 @@ impl World {
     fn settles(&mut self, limit: Duration, wanted: Option<&str>) -> Result<String, Failure> {
         let what = wanted.unwrap_or("one node").to_owned();
         let calm = Duration::from_secs(1);
-        let mut found = None;
+        let (called, mut found) = (now(), None);
         eventually(limit, &format!("{what} alone has answered and served for {calm:?}"), || {
             let since = now() - calm;
+            if since < called {
+                return Ok(false);
+            }
             found = self.sole_owner_since(since)?.filter(|owner| wanted.is_none_or(|wanted| wanted == owner));
             Ok(found.is_some() && self.serves_since(since)?)
         })?;

@@ -25,7 +25,9 @@ use std::{
 use tokio::{sync::oneshot, time::MissedTickBehavior};
 
 /// From one question to the next.
-pub(crate) const PACE: Duration = Duration::from_millis(2);
+const PACE: Duration = Duration::from_millis(2);
+/// When the last question was so long ago, the watch has slept.
+const ASLEEP: Duration = Duration::from_millis(20);
 
 /// The watch at work. Dropping it ends it.
 pub(crate) struct Watch {
@@ -95,12 +97,17 @@ async fn watch(
     let mut ticks = tokio::time::interval(PACE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let _ = ready.send(Ok(()));
+    let mut asked = now();
     loop {
         tokio::select! {
             biased;
             _ = &mut stop => return Ok(()),
             heard = listener.recv() => write_down(post, heard?.bytes()),
             _ = ticks.tick() => {
+                let before = std::mem::replace(&mut asked, now());
+                if asked.duration_since(before) > ASLEEP {
+                    post.seen.lock().unwrap_or_else(PoisonError::into_inner).add_blind(before, asked);
+                }
                 for vip in &post.vips {
                     // A full queue is the machine's load; the next question comes soon.
                     let _ = sender.send(post.link, &frames::probe(post.mac, *vip));
