@@ -4,7 +4,6 @@ use crate::{
     cases,
     harness::{
         Bench, Failure, Outcome,
-        impair::{Frames, Way},
         network::{host, nic, topology_with},
         state::{State, VIP4, vips},
         verdict::TAKEOVER,
@@ -12,7 +11,12 @@ use crate::{
         world::{SOON, World},
     },
 };
-use lbagent::drill::lab::{agent::Agent, explain::complaints, topology::HostRole};
+use lbagent::drill::lab::{
+    agent::Agent,
+    explain::complaints,
+    impair::{Frames, Way},
+    topology::HostRole,
+};
 use serde_json::json;
 use std::time::Duration;
 

@@ -4,14 +4,19 @@ use crate::{
     cases,
     harness::{
         Bench, Failure, Outcome,
-        impair::{Frames, Impairment, Way},
         state::State,
         verdict::TAKEOVER,
         wait::{eventually, now, stays},
         world::{SOON, World},
     },
 };
-use lbagent::{drill::lab::topology::HostRole, model::Mac};
+use lbagent::{
+    drill::lab::{
+        impair::{Frames, Impairment, Way},
+        topology::HostRole,
+    },
+    model::Mac,
+};
 use std::time::{Duration, Instant};
 
 cases![
@@ -76,7 +81,7 @@ fn an_owner_cut_off_at_the_front_yields(bench: &mut Bench) -> Outcome {
 fn an_owner_that_is_deaf_at_the_front_yields(bench: &mut Bench) -> Outcome {
     let world = bench.watched(&state())?;
     let since = now();
-    let cut = world.impair("lb1", "eth0", Way::In, Frames::All, 100)?;
+    let cut = world.lab.impair("lb1", "eth0", Way::In, Frames::All, 100)?;
     yields(world, since, 2 * TAKEOVER)?;
     let healed = now();
     drop(cut);
@@ -87,7 +92,7 @@ fn an_owner_that_is_deaf_at_the_front_yields(bench: &mut Bench) -> Outcome {
 fn an_owner_that_nobody_hears_at_the_front_yields(bench: &mut Bench) -> Outcome {
     let world = bench.watched(&state())?;
     let since = now();
-    let cut = world.impair("lb1", "eth0", Way::Out, Frames::All, 100)?;
+    let cut = world.lab.impair("lb1", "eth0", Way::Out, Frames::All, 100)?;
     yields(world, since, 2 * TAKEOVER)?;
     let healed = now();
     drop(cut);
@@ -168,7 +173,7 @@ fn split(world: &World) -> Result<Vec<Impairment>, Failure> {
     let mut cuts = Vec::new();
     for (from, to) in [("lb1", "lb2"), ("lb2", "lb1")] {
         for device in ["eth0", "eth1"] {
-            cuts.push(world.impair(to, device, Way::In, Frames::From(mac(world, from, device)?), 100)?);
+            cuts.push(world.lab.impair(to, device, Way::In, Frames::From(mac(world, from, device)?), 100)?);
         }
     }
     Ok(cuts)

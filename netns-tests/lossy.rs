@@ -4,12 +4,12 @@ use crate::{
     cases,
     harness::{
         Bench, Outcome,
-        impair::{Frames, Way},
         relay::Relay,
         state::State,
         wait::{now, stays},
     },
 };
+use lbagent::drill::lab::impair::{Frames, Way};
 use std::time::Duration;
 
 cases![
@@ -78,7 +78,7 @@ fn one_path(bench: &mut Bench, duration: Duration) -> Outcome {
     let world = bench.watched(&State::swift())?;
     for device in ["eth1", "eth0"] {
         let since = now();
-        let loss = world.impair("lb2", device, Way::Both, Frames::All, 30)?;
+        let loss = world.lab.impair("lb2", device, Way::Both, Frames::All, 30)?;
         stays(duration / 2, "nothing moves", || Ok(world.moves_since(since)? == 0))?;
         drop(loss);
         world.unmoved("lb1", since)?;

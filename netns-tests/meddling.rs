@@ -3,13 +3,14 @@
 use crate::{
     cases,
     harness::{
-        Bench, Failure, Outcome, nft,
+        Bench, Failure, Outcome,
         state::{State, VIP4, VIP6, vips},
         verdict::TAKEOVER,
         wait::{eventually, now, stays},
         world::{SOON, World},
     },
 };
+use lbagent::drill::lab::nft;
 use nix::sys::signal::Signal;
 use std::{net::IpAddr, time::Duration};
 

@@ -4,7 +4,6 @@ use crate::{
     cases,
     harness::{
         Bench, Outcome,
-        impair::{Frames, Way},
         network::{host, nic, topology_with},
         state::State,
         verdict::TAKEOVER,
@@ -13,7 +12,10 @@ use crate::{
         world::{SOON, World},
     },
 };
-use lbagent::drill::lab::topology::{HostRole, Topology};
+use lbagent::drill::lab::{
+    impair::{Frames, Way},
+    topology::{HostRole, Topology},
+};
 use serde_json::json;
 use std::time::Duration;
 
@@ -56,7 +58,7 @@ fn an_owner_that_alone_has_lost_its_gateway_yields(bench: &mut Bench) -> Outcome
     world.start_all()?;
     let since = now();
     let gateway = world.lab.host(HostRole::Targets, "gateway")?.plan().interfaces.first().ok_or("no device")?.mac;
-    let cut = world.impair("lb1", "eth0", Way::In, Frames::From(gateway), 100)?;
+    let cut = world.lab.impair("lb1", "eth0", Way::In, Frames::From(gateway), 100)?;
     world.taken_by("lb2")?;
     assert_eq!(world.moves_since(since)?, 1);
     drop(cut);

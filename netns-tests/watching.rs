@@ -4,7 +4,6 @@ use crate::{
     cases,
     harness::{
         Bench, Failure, Outcome,
-        impair::{Frames, Way},
         sightings::{SILENCE, Sighting, Sightings},
         state::{State, VIP4, VIP6, vips},
         wait::{eventually, now, stays},
@@ -12,7 +11,10 @@ use crate::{
         world::{SOON, World},
     },
 };
-use lbagent::drill::lab::rtnl::Rtnl;
+use lbagent::drill::lab::{
+    impair::{Frames, Way},
+    rtnl::Rtnl,
+};
 use std::{
     net::UdpSocket,
     time::{Duration, Instant},
@@ -108,13 +110,13 @@ fn frames_are_lost_in_the_direction_and_number_that_is_asked(bench: &mut Bench) 
     // Neighbours that know each other need no answers to send.
     assert!(passed(world, "lb1", "lb2", 10)? > 0 && passed(world, "lb2", "lb1", 10)? > 0);
     for (way, there, back) in [(Way::Out, true, false), (Way::In, false, true), (Way::Both, false, false)] {
-        let cut = world.impair("lb1", "eth1", way, Frames::All, 100)?;
+        let cut = world.lab.impair("lb1", "eth1", way, Frames::All, 100)?;
         assert_eq!(passed(world, "lb2", "lb1", 10)? > 0, there, "{way:?}: to lb1");
         assert_eq!(passed(world, "lb1", "lb2", 10)? > 0, back, "{way:?}: from lb1");
         drop(cut);
         assert!(passed(world, "lb1", "lb2", 10)? > 0, "{way:?}: still lost");
     }
-    let loss = world.impair("lb1", "eth1", Way::In, Frames::All, 30)?;
+    let loss = world.lab.impair("lb1", "eth1", Way::In, Frames::All, 30)?;
     let mut came = 0;
     // In portions that a socket's buffer holds.
     for _ in 0..10 {
@@ -127,12 +129,12 @@ fn frames_are_lost_in_the_direction_and_number_that_is_asked(bench: &mut Bench) 
 
 fn only_the_frames_that_are_meant_are_lost(bench: &mut Bench) -> Outcome {
     let world = bench.world(&State::pair())?;
-    let beats = world.impair("lb1", "eth1", Way::Both, Frames::Heartbeats, 100)?;
+    let beats = world.lab.impair("lb1", "eth1", Way::Both, Frames::Heartbeats, 100)?;
     assert!(passed(world, "lb2", "lb1", 10)? > 0, "UDP to another port");
     assert_eq!(passed_to(world, "lb2", "lb1", wire::PORT, 10)?, 0);
     drop(beats);
     let mac = world.lab.balancer("lb2")?.plan().interfaces[1].mac;
-    let from = world.impair("lb1", "eth1", Way::In, Frames::From(mac), 100)?;
+    let from = world.lab.impair("lb1", "eth1", Way::In, Frames::From(mac), 100)?;
     assert_eq!(passed(world, "lb2", "lb1", 10)?, 0);
     drop(from);
     assert!(passed(world, "lb2", "lb1", 10)? > 0);

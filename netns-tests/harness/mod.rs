@@ -1,9 +1,7 @@
 //! What the cases share: how one is run, how one waits, the world it runs in.
 
 pub(crate) mod audit;
-pub(crate) mod impair;
 pub(crate) mod network;
-pub(crate) mod nft;
 pub(crate) mod relay;
 pub(crate) mod sightings;
 pub(crate) mod state;

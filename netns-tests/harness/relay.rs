@@ -3,12 +3,14 @@
 //! On one segment, from one host: the switch drops what comes in at the sender's port, and this thread, which hears the
 //! frames before they are dropped, hands them out at the receiver's port in its own way.
 
-use super::{
-    Failure,
-    impair::{Frames, Impairment, Way},
-    wire::PORT,
+use super::{Failure, wire::PORT};
+use lbagent::{
+    drill::lab::{
+        Lab,
+        impair::{Frames, Impairment, Way},
+    },
+    kernel::packet_socket::PacketSender,
 };
-use lbagent::{drill::lab::Lab, kernel::packet_socket::PacketSender};
 use nix::{
     libc,
     sys::socket::{LinkAddr, recvfrom},
@@ -56,7 +58,7 @@ impl Relay {
             stop: Arc::default(),
             handed_out: Arc::default(),
         };
-        let kept_back = Impairment::new(room, &entry, Way::Out, Frames::Heartbeats, 100)?;
+        let kept_back = lab.impair(from, device, Way::Out, Frames::Heartbeats, 100)?;
         let (stop, handed_out) = (post.stop.clone(), post.handed_out.clone());
         let thread = std::thread::spawn(move || pass_on(&post));
         Ok(Self { handed_out, stop, thread: Some(thread), _kept_back: kept_back })

@@ -2,12 +2,12 @@
 
 use super::{
     Failure, Outcome,
-    impair::{Frames, Impairment, Way},
     state::vips,
     wait::{eventually, now},
     watch::Watch,
     world::{SOON, World},
 };
+use lbagent::drill::lab::impair::{Frames, Impairment, Way};
 use std::{
     net::IpAddr,
     time::{Duration, Instant},
@@ -125,19 +125,7 @@ impl World {
         if outage <= limit { Ok(()) } else { Err(format!("clients had no answer for {outage:?}").into()) }
     }
 
-    /// Frames are lost at the port of a balancer's device as long as what this returns lives.
-    pub(crate) fn impair(
-        &self,
-        node: &str,
-        device: &str,
-        way: Way,
-        frames: Frames,
-        percent: u32,
-    ) -> Result<Impairment, Failure> {
-        Impairment::new(self.lab.switch_room(), &self.lab.port_name(node, device)?, way, frames, percent)
-    }
-
-    /// The same at all devices of a balancer.
+    /// Frames are lost at the ports of all devices of a balancer as long as what this returns lives.
     pub(crate) fn impair_all(
         &self,
         node: &str,
@@ -146,7 +134,7 @@ impl World {
         percent: u32,
     ) -> Result<Vec<Impairment>, Failure> {
         let devices = self.lab.balancer(node)?.plan().interfaces.iter().map(|nic| nic.name.as_str());
-        devices.map(|device| self.impair(node, device, way, frames, percent)).collect()
+        devices.map(|device| Ok(self.lab.impair(node, device, way, frames, percent)?)).collect()
     }
 
     /// Whether the agent of `node` answers and says that it is not Active.

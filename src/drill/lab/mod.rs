@@ -19,6 +19,8 @@ pub mod agent;
 pub mod clock;
 pub mod explain;
 pub mod host;
+pub mod impair;
+pub mod nft;
 mod plan;
 pub mod rtnl;
 pub mod server;
@@ -29,6 +31,7 @@ pub mod traffic;
 use crate::{kernel::netns::NetNs, model::Name};
 use agent::{Agent, AgentConfig};
 use host::Host;
+use impair::{Frames, Impairment, Way};
 use nix::sys::signal::Signal;
 use rtnl::Rtnl;
 use std::{
@@ -172,6 +175,19 @@ impl Lab {
         let found = self.balancer(name)?.port_name(device);
         found
             .ok_or_else(|| LabError::on(format!("find the port of {device} of {name}"))(io::ErrorKind::NotFound.into()))
+    }
+
+    /// `percent` (0 to 100) of `frames` are lost at the port of a device of the balancer `name`, each by its own throw of
+    /// the dice, as long as what this returns lives.
+    pub fn impair(
+        &self,
+        name: &str,
+        device: &str,
+        way: Way,
+        frames: Frames,
+        percent: u32,
+    ) -> Result<Impairment, LabError> {
+        Impairment::new(self.switch_room(), &self.port_name(name, device)?, way, frames, percent)
     }
 
     /// A device of the balancer `name` is taken out: its addresses, routes and sockets' bindings go with it.

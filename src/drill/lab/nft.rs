@@ -4,23 +4,23 @@
 //!
 //! Source: `linux/netfilter/nf_tables.h`. All numbers in attributes are big-endian.
 
-use super::Failure;
-use lbagent::kernel::netns::NetNs;
+use super::LabError;
+use crate::kernel::netns::NetNs;
 use rtnetlink::sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
 use std::io;
 
 /// `NFPROTO_UNSPEC`
-pub(crate) const ANY_FAMILY: u8 = 0;
+const ANY_FAMILY: u8 = 0;
 /// `NFPROTO_NETDEV`
-pub(crate) const NETDEV: u8 = 5;
+pub(super) const NETDEV: u8 = 5;
 /// `NFT_MSG_NEWTABLE`
-pub(crate) const NEW_TABLE: u16 = 0;
+pub(super) const NEW_TABLE: u16 = 0;
 /// `NFT_MSG_DELTABLE`
-pub(crate) const DELETE_TABLE: u16 = 2;
+const DELETE_TABLE: u16 = 2;
 /// `NFT_MSG_NEWCHAIN`
-pub(crate) const NEW_CHAIN: u16 = 3;
+pub(super) const NEW_CHAIN: u16 = 3;
 /// `NFT_MSG_NEWRULE`
-pub(crate) const NEW_RULE: u16 = 6;
+pub(super) const NEW_RULE: u16 = 6;
 
 const SUBSYSTEM: u16 = 10;
 const BATCH_BEGIN: u16 = 0x10;
@@ -33,22 +33,23 @@ const NLM_F_APPEND: u16 = 0x800;
 const NLA_F_NESTED: u16 = 0x8000;
 
 /// A socket for requests in one namespace. Tables that it owns end with it.
-pub(crate) struct Nft(Socket);
+pub(super) struct Nft(Socket);
 
 impl Nft {
     /// In `namespace`.
-    pub(crate) fn open(namespace: &NetNs) -> Result<Self, Failure> {
+    pub(super) fn open(namespace: &NetNs) -> Result<Self, LabError> {
         let open = || {
             let mut socket = Socket::new(NETLINK_NETFILTER)?;
             socket.bind_auto()?;
             socket.connect(&SocketAddr::new(0, 0))?;
             Ok::<_, io::Error>(socket)
         };
-        Ok(Self(namespace.run(open)??))
+        let socket = namespace.run(open).and_then(|opened| opened);
+        Ok(Self(socket.map_err(LabError::on("open a netlink socket for netfilter"))?))
     }
 
     /// All of `messages` (operation, family, attributes) or none.
-    pub(crate) fn commit(&self, messages: &[(u16, u8, Vec<u8>)]) -> io::Result<()> {
+    pub(super) fn commit(&self, messages: &[(u16, u8, Vec<u8>)]) -> io::Result<()> {
         let mut batch = Vec::new();
         put_message(&mut batch, BATCH_BEGIN, 0, 0, SUBSYSTEM, &[]);
         for (operation, family, attributes) in messages {
@@ -74,12 +75,13 @@ impl Nft {
 }
 
 /// What `nft flush ruleset` does: every table of the namespace goes, but for those that another socket owns.
-pub(crate) fn flush_ruleset(namespace: &NetNs) -> Result<(), Failure> {
-    Ok(Nft::open(namespace)?.commit(&[(DELETE_TABLE, ANY_FAMILY, Vec::new())])?)
+pub fn flush_ruleset(namespace: &NetNs) -> Result<(), LabError> {
+    let flushed = Nft::open(namespace)?.commit(&[(DELETE_TABLE, ANY_FAMILY, Vec::new())]);
+    flushed.map_err(LabError::on("flush the ruleset"))
 }
 
 /// An attribute with `body`.
-pub(crate) fn put(out: &mut Vec<u8>, kind: u16, body: &[u8]) {
+pub(super) fn put(out: &mut Vec<u8>, kind: u16, body: &[u8]) {
     out.extend((4 + body.len() as u16).to_ne_bytes());
     out.extend(kind.to_ne_bytes());
     out.extend(body);
@@ -87,17 +89,17 @@ pub(crate) fn put(out: &mut Vec<u8>, kind: u16, body: &[u8]) {
 }
 
 /// An attribute with a text.
-pub(crate) fn put_text(out: &mut Vec<u8>, kind: u16, text: &str) {
+pub(super) fn put_text(out: &mut Vec<u8>, kind: u16, text: &str) {
     put(out, kind, &[text.as_bytes(), &[0]].concat());
 }
 
 /// An attribute with a number.
-pub(crate) fn put_number(out: &mut Vec<u8>, kind: u16, number: u32) {
+pub(super) fn put_number(out: &mut Vec<u8>, kind: u16, number: u32) {
     put(out, kind, &number.to_be_bytes());
 }
 
 /// An attribute that holds attributes.
-pub(crate) fn put_nest(out: &mut Vec<u8>, kind: u16, fill: impl FnOnce(&mut Vec<u8>)) {
+pub(super) fn put_nest(out: &mut Vec<u8>, kind: u16, fill: impl FnOnce(&mut Vec<u8>)) {
     let mut body = Vec::new();
     fill(&mut body);
     put(out, kind | NLA_F_NESTED, &body);

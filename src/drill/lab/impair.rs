@@ -1,19 +1,21 @@
 //! Faults on the way: frames that a switch loses on one port, in one direction or both, all of them or some.
 //!
 //! Rules of netfilter's `netdev` family on the switch's end of a cable: *ingress* there is what the host sends, *egress*
-//! what it would receive. The rules are in a table that belongs to a socket of the test; dropping an [`Impairment`]
+//! what it would receive. The rules are in a table that belongs to a socket of this process; dropping an [`Impairment`]
 //! closes that socket, and the kernel heals the way at once.
 
 use super::{
-    Failure,
+    LabError,
     nft::{NETDEV, NEW_CHAIN, NEW_RULE, NEW_TABLE, Nft, put, put_nest, put_number, put_text},
-    wire::PORT,
 };
-use lbagent::{kernel::netns::NetNs, model::Mac};
+use crate::{
+    kernel::netns::NetNs,
+    model::{DEFAULT_HEARTBEAT_PORT, Mac},
+};
 
 /// The direction, as the host sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
+pub enum Way {
     /// What it sends is lost.
     Out,
     /// What it should receive is lost.
@@ -24,7 +26,7 @@ pub(crate) enum Way {
 
 /// Which frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Frames {
+pub enum Frames {
     /// Every one.
     All,
     /// UDP to or from the port of heartbeats.
@@ -34,13 +36,13 @@ pub(crate) enum Frames {
 }
 
 /// Frames are lost as long as this lives.
-pub(crate) struct Impairment {
+pub struct Impairment {
     _owner: Nft,
 }
 
 impl Impairment {
     /// `percent` of `frames` are lost, each by its own throw of the dice, at the switch's port `port`.
-    pub(crate) fn new(room: &NetNs, port: &str, way: Way, frames: Frames, percent: u32) -> Result<Self, Failure> {
+    pub(super) fn new(room: &NetNs, port: &str, way: Way, frames: Frames, percent: u32) -> Result<Self, LabError> {
         let nft = Nft::open(room)?;
         let kind = match frames {
             Frames::From(mac) => mac.to_string(),
@@ -58,7 +60,8 @@ impl Impairment {
                 }
             }
         }
-        nft.commit(&messages)?;
+        let what = format!("lose {percent} % of {kind} at port {port}");
+        nft.commit(&messages).map_err(LabError::on(what))?;
         Ok(Self { _owner: nft })
     }
 }
@@ -99,7 +102,7 @@ enum Expression {
     Source(Mac),
     /// `meta l4proto udp`
     Udp,
-    /// `@th,offset,16 == PORT`
+    /// `@th,offset,16 == 694`
     Port(u32),
     /// `numgen random mod 100 < percent`
     Dice(u32),
@@ -135,7 +138,7 @@ impl Expression {
             }
             Self::Port(offset) => {
                 load(list, 2, offset, 2); // NFT_PAYLOAD_TRANSPORT_HEADER
-                compare(list, 0, &PORT.to_be_bytes());
+                compare(list, 0, &DEFAULT_HEARTBEAT_PORT.to_be_bytes());
             }
             Self::Dice(percent) => {
                 element(list, "numgen", |data| {
