@@ -33,6 +33,7 @@
 
 pub mod driver;
 pub mod key;
+pub mod lease;
 pub mod machine;
 pub mod session;
 #[cfg(test)]

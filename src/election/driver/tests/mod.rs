@@ -1,61 +1,26 @@
 //! Drivers over the loopback of a namespace of their own, with a fake wire to probe and a model reconcile loop.
 
+mod fakes;
 mod schedules;
 
-use super::*;
+use super::{turn::unlogged, *};
 use crate::{
+    election::{lease::Progress, wire},
     kernel::netns::NetNs,
-    model::{Digest, Eligibility, Failback, FailbackMode, Heartbeat, PeerView, Role, SightKind},
+    model::{Digest, ElectionEvent, Eligibility, Failback, FailbackMode, Heartbeat, PeerView, Role},
 };
+use fakes::{FakeLeases, FakeProbe, Wire};
 use std::{
     net::{SocketAddr, UdpSocket},
     os::unix::fs::PermissionsExt,
     path::Path,
-    sync::{Mutex, mpsc},
+    sync::mpsc,
 };
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 const KEY: &str = "k1 000102030405060708090a0b0c0d0e0f";
 const VIP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 10));
 /// Far more than anything here takes; only a broken driver waits so long.
 const LONG: Duration = Duration::from_secs(20);
-
-/// A wire on which hosts have addresses: what the probes of all drivers of one test see.
-#[derive(Clone, Default)]
-struct Wire(Arc<Mutex<BTreeMap<IpAddr, Mac>>>);
-
-struct FakeProbe {
-    wire: Wire,
-    answers: UnboundedSender<Sight>,
-    inbox: tokio::sync::Mutex<UnboundedReceiver<Sight>>,
-}
-
-impl FakeProbe {
-    fn new(wire: Wire) -> Self {
-        let (answers, inbox) = unbounded_channel();
-        Self { wire, answers, inbox: tokio::sync::Mutex::new(inbox) }
-    }
-}
-
-impl ProbeIo for FakeProbe {
-    fn send(&self, _: &Link, ip: IpAddr) -> io::Result<()> {
-        if let Some(mac) = self.wire.0.lock().unwrap().get(&ip) {
-            let _ = self.answers.send(Sight { link: 2, ip, mac: *mac, kind: SightKind::Has });
-        }
-        Ok(())
-    }
-
-    async fn recv(&self) -> Sight {
-        match self.inbox.lock().await.recv().await {
-            Some(sight) => sight,
-            None => std::future::pending().await,
-        }
-    }
-
-    fn rx_packets(&self, _: &Link) -> io::Result<u64> {
-        Ok(0)
-    }
-}
 
 /// A driver on a thread of its own, and the model reconcile loop beside it: what it is told to have, it has.
 struct Node {
@@ -63,6 +28,7 @@ struct Node {
     view: watch::Receiver<Arc<ElectionView>>,
     problems: watch::Receiver<Vec<Problem>>,
     ended: mpsc::Receiver<io::Result<()>>,
+    leases: FakeLeases,
 }
 
 fn name(text: &str) -> Name {
@@ -106,7 +72,12 @@ fn input(node: u8, peers: Vec<Arc<Peer>>) -> ElectionInput {
         candidates: vec![candidate],
         macs: vec![mac(node)],
         links: [(2, link)].into(),
+        fronts: Vec::new(),
     }
+}
+
+fn beat() -> Beat {
+    Progress::default().part("the heartbeat driver")
 }
 
 fn mac(node: u8) -> Mac {
@@ -144,22 +115,26 @@ impl Node {
         let (end, ended) = mpsc::channel();
         let (key, wire, namespace) = (key.to_owned(), wire.clone(), namespace.clone());
         let (input, input_receiver) = watch::channel(input);
+        let leases = FakeLeases::default();
+        let theirs = leases.clone();
         std::thread::spawn(move || {
             namespace.enter().unwrap();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let (held_sender, held) = watch::channel(HeldReport::default());
+            let node = input_receiver.borrow().node.clone();
+            let files = Files { epoch: key.with_file_name(format!("epoch-{node}")), key };
             let mac = input_receiver.borrow().macs[0];
             let channels = Channels { input: input_receiver, held, view: view_sender, problems: problem_sender };
             let views = channels.view.subscribe();
             let result = runtime.block_on(async {
                 tokio::select! {
-                    result = run(key, FakeProbe::new(wire.clone()), channels) => result,
+                    result = run(files, FakeProbe::new(wire.clone()), theirs, beat(), channels) => result,
                     () = reconcile(views, held_sender, wire, mac) => Ok(()),
                 }
             });
             let _ = end.send(result);
         });
-        Self { input, view, problems, ended }
+        Self { input, view, problems, ended, leases }
     }
 
     fn role(&self) -> Option<Role> {
@@ -249,7 +224,7 @@ fn the_log_is_told_each_event_once() {
     let at = super::now();
     let event = |text: &str| Arc::new(ElectionEvent { at, subject: "web".into(), message: text.into() });
     let events: Vec<_> = ["a", "b", "c"].map(event).into();
-    let words = |last| super::unlogged(&events, last).iter().map(|event| event.message.as_str()).collect::<String>();
+    let words = |last| unlogged(&events, last).iter().map(|event| event.message.as_str()).collect::<String>();
     assert_eq!(words(None), "abc");
     assert_eq!(words(Some(&events[0])), "bc");
     assert_eq!(words(Some(&events[2])), "");
@@ -260,6 +235,8 @@ fn the_log_is_told_each_event_once() {
 #[test]
 fn a_new_agent_knows_what_it_has_before_it_decides_what_for() {
     for _ in 0..20 {
+        let dir = tempfile::tempdir().unwrap();
+        let files = Files { key: "/nonexistent/auth.key".into(), epoch: dir.path().join("epoch") };
         let whole = input(1, peers(1).into_iter().take(1).collect());
         let mut lone = whole.candidates[0].clone();
         lone.nodes.truncate(1);
@@ -286,7 +263,7 @@ fn a_new_agent_knows_what_it_has_before_it_decides_what_for() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             tokio::select! {
-                result = run("/nonexistent/auth.key".into(), FakeProbe::new(Wire::default()), channels) => result.unwrap(),
+                result = run(files, FakeProbe::new(Wire::default()), FakeLeases::default(), beat(), channels) => result.unwrap(),
                 () = told => {}
             }
         });
