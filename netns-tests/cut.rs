@@ -75,7 +75,7 @@ fn an_owner_cut_off_at_the_front_yields(bench: &mut Bench) -> Outcome {
     let healed = now();
     world.lab.set_device_forwarding("lb1", "eth0", true)?;
     world.taken_by("lb2")?;
-    world.unmoved("lb2", healed)
+    world.steady("lb2", healed)
 }
 
 fn an_owner_that_is_deaf_at_the_front_yields(bench: &mut Bench) -> Outcome {
@@ -86,7 +86,7 @@ fn an_owner_that_is_deaf_at_the_front_yields(bench: &mut Bench) -> Outcome {
     let healed = now();
     drop(cut);
     world.taken_by("lb2")?;
-    world.unmoved("lb2", healed)
+    world.steady("lb2", healed)
 }
 
 fn an_owner_that_nobody_hears_at_the_front_yields(bench: &mut Bench) -> Outcome {
@@ -97,7 +97,7 @@ fn an_owner_that_nobody_hears_at_the_front_yields(bench: &mut Bench) -> Outcome 
     let healed = now();
     drop(cut);
     world.taken_by("lb2")?;
-    world.unmoved("lb2", healed)
+    world.steady("lb2", healed)
 }
 
 fn a_node_cut_off_altogether_comes_back_to_one_owner(bench: &mut Bench) -> Outcome {
@@ -150,7 +150,7 @@ fn meets(world: &mut World, healed: Instant) -> Outcome {
     world.allow_two_owners();
     let since = now();
     stays(Duration::from_millis(500), "one owner", || Ok(world.judge().is_ok()))?;
-    world.unmoved(&owner, since)
+    world.steady(&owner, since)
 }
 
 /// lb1, which is Active, leaves the address to lb2 by itself.

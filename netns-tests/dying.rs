@@ -30,7 +30,7 @@ cases![
     a_host_paused_for_20_s_is_no_different,
 ];
 
-/// What a resumed agent may announce: one move's worth (request and reply), should it have had to.
+/// What a resumed agent may announce before it knows better: a fenced one should not get a frame out.
 const ANNOUNCEMENTS: usize = 4;
 /// A hang that leaves a lease of 300 ms, renewed every 75 ms, time to spare.
 const SHORT: Duration = Duration::from_millis(120);
@@ -48,7 +48,7 @@ fn a_crashed_host_is_replaced(bench: &mut Bench) -> Outcome {
     world.taken_by("lb2")?;
     world.dark_at_most(TAKEOVER, since)?;
     assert_eq!(world.moves_since(since)?, 1);
-    assert!(world.announcements_since(since)? > 0, "nobody was told");
+    assert!(world.announcements_since("lb2", since)? > 0, "nobody was told");
     Ok(())
 }
 
@@ -64,7 +64,7 @@ fn a_host_that_falls_silent_is_replaced_and_may_die_later(bench: &mut Bench) -> 
     world.start("lb1")?;
     eventually(SOON, "lb1 is Backup", || Ok(world.has_yielded("lb1")))?;
     world.taken_by("lb2")?;
-    world.unmoved("lb2", since)
+    world.steady("lb2", since)
 }
 
 fn a_killed_agent_is_replaced_and_its_kernel_says_nothing_more(bench: &mut Bench) -> Outcome {
@@ -78,7 +78,7 @@ fn a_killed_agent_is_replaced_and_its_kernel_says_nothing_more(bench: &mut Bench
     world.start("lb1")?;
     eventually(SOON, "lb1 is Backup", || Ok(world.has_yielded("lb1")))?;
     world.taken_by("lb2")?;
-    world.unmoved("lb2", since)?;
+    world.steady("lb2", since)?;
     assert_eq!(world.holders_of_any()?, ["lb2"], "lb1 has an address from its former life");
     Ok(())
 }
@@ -117,9 +117,9 @@ fn hang(bench: &mut Bench, duration: Duration) -> Outcome {
     let resumed = now();
     eventually(SOON, "lb1 is Backup", || Ok(world.has_yielded("lb1")))?;
     world.taken_by("lb2")?;
-    world.unmoved("lb2", taken)?;
-    let announced = world.announcements_since(resumed)?;
-    assert!(announced <= ANNOUNCEMENTS, "{announced} announcements after it resumed");
+    world.steady("lb2", taken)?;
+    let announced = world.announcements_since("lb1", resumed)?;
+    assert!(announced <= ANNOUNCEMENTS, "lb1 announced {announced} times what it has no more");
     Ok(())
 }
 
@@ -161,7 +161,7 @@ fn pause(bench: &mut Bench, duration: Duration) -> Outcome {
     set_paused(world, false)?;
     eventually(SOON, "lb1 is Backup", || Ok(world.has_yielded("lb1")))?;
     world.taken_by("lb2")?;
-    world.unmoved("lb2", taken)
+    world.steady("lb2", taken)
 }
 
 fn set_paused(world: &mut World, paused: bool) -> Outcome {

@@ -30,7 +30,7 @@ fn standby_moves_the_vip_away_until_unstandby(bench: &mut Bench) -> Outcome {
     let since = now();
     // Longer than the hold time of failback.
     stays(Duration::from_millis(2500), "lb2 keeps it", || Ok(world.moves_since(since)? == 0))?;
-    world.unmoved("lb2", since)?;
+    world.steady("lb2", since)?;
     control(world, "lb1", &["unstandby", "--socket", "SOCKET"])?;
     world.taken_by("lb1")
 }

@@ -64,7 +64,7 @@ fn an_owner_that_alone_has_lost_its_gateway_yields(bench: &mut Bench) -> Outcome
     drop(cut);
     let since = now();
     world.taken_by("lb2")?;
-    world.unmoved("lb2", since)
+    world.steady("lb2", since)
 }
 
 /// A kernel answers on each device for the addresses of all of them, unless it is told otherwise.

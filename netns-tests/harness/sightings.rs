@@ -150,9 +150,9 @@ impl Sightings {
         owners.len().saturating_sub(1)
     }
 
-    /// How often `ip` was announced unasked. For IPv6 that cannot be told from answers: always 0.
-    pub(crate) fn announcements(&self, ip: IpAddr, from: Instant, to: Instant) -> usize {
-        self.between(from, to).filter(|seen| seen.ip == ip && seen.announces).count()
+    /// Frames in which `host` announced `ip` unasked. For IPv6 that cannot be told from answers: always 0.
+    pub(crate) fn announcements(&self, ip: IpAddr, host: &str, from: Instant, to: Instant) -> usize {
+        self.between(from, to).filter(|seen| seen.ip == ip && &*seen.host == host && seen.announces).count()
     }
 
     fn between(&self, from: Instant, to: Instant) -> impl Iterator<Item = &Sighting> {

@@ -79,6 +79,13 @@ impl World {
         Ok(owners.iter().map(ToString::to_string).collect())
     }
 
+    /// The same after a move: what it broke is noticed as late as it is used, so only requests count.
+    pub(crate) fn steady(&self, node: &str, since: Instant) -> Outcome {
+        self.only(node, since, Duration::from_millis(300))?;
+        let (failed, _) = self.losses_since(since)?;
+        if failed == 0 { Ok(()) } else { Err(format!("{failed} requests failed").into()) }
+    }
+
     /// How often the addresses have changed hands since `since`; of the address that did so more often.
     pub(crate) fn moves_since(&self, since: Instant) -> Result<usize, Failure> {
         let (watch, to) = (self.watching()?, now());
@@ -91,10 +98,10 @@ impl World {
         Ok(self.watching()?.seen().silence(ip, since, now()))
     }
 
-    /// Announcements of the IPv4 address since `since`.
-    pub(crate) fn announcements_since(&self, since: Instant) -> Result<usize, Failure> {
+    /// Frames in which `node` announced the IPv4 address since `since`.
+    pub(crate) fn announcements_since(&self, node: &str, since: Instant) -> Result<usize, Failure> {
         let [ip, _] = vips();
-        Ok(self.watching()?.seen().announcements(ip, since, now()))
+        Ok(self.watching()?.seen().announcements(ip, node, since, now()))
     }
 
     /// Waits until `node`, and nobody else, has answered for both addresses and served all clients for a second from now

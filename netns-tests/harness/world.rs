@@ -79,7 +79,13 @@ impl World {
             self.start(&node)?;
             eventually(SOON, "lb1 has the Vip", || Ok(self.owners()? == ["lb1"]))?;
         }
-        self.settle("lb1")
+        self.settle("lb1")?;
+        for node in self.nodes.iter().filter(|node| *node != "lb1") {
+            eventually(SOON, &format!("{node} is Backup"), || {
+                Ok(self.vip_status(node).is_ok_and(|vip| vip["role"] == "Backup"))
+            })?;
+        }
+        Ok(())
     }
 
     /// Starts the agent of one balancer.
