@@ -6,12 +6,18 @@
 
 mod cases;
 mod check;
+mod claims;
+mod driver;
 mod faults;
+mod front;
 mod host;
+mod kernel;
 mod moves;
 mod mutants;
 mod net;
+mod owners;
 mod prng;
+mod reconcile;
 mod setup;
 mod vips;
 mod world;
