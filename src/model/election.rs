@@ -61,6 +61,18 @@ pub struct Candidate {
 /// References that a [`Candidate`] names at most.
 pub const MAX_REFERENCES: usize = 8;
 
+/// A device of this node that carries Vips.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Front {
+    /// `ifindex`.
+    pub link: u32,
+    /// Its Ethernet address.
+    pub mac: Option<Mac>,
+    /// This host's own address there (not a Vip's, not link-local unless there is no other), if it has one. Heartbeats
+    /// take this way too if it is on no path that the files list.
+    pub address: Option<IpAddr>,
+}
+
 /// What the wire shows of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sight {
@@ -142,6 +154,9 @@ pub struct VipView {
     pub verified: bool,
     /// The kernel lets this node speak for the addresses now.
     pub leased: bool,
+    /// While Active: addresses that were added to the Vip and that this node does not have yet, because it still asks
+    /// the wire for them. They must not be put on a device.
+    pub unleased: BTreeSet<IpAddr>,
     /// Every node of the Vip as this one sees it, in the order of preference: what the decision rests on.
     pub standings: Vec<Standing>,
     /// The rules that led to the decision, in the order in which they were looked at, as a person would say them.
@@ -196,6 +211,10 @@ pub struct PeerView {
     pub differs: BTreeSet<IpAddr>,
     /// The release of lbagent that it runs.
     pub version: String,
+    /// Its kernel ends its ownership when its agent stops proving it, by its word.
+    pub fenced: bool,
+    /// How often it vanished within the last ten minutes: fell silent or started anew.
+    pub vanished: u32,
 }
 
 /// One heartbeat path to a peer.
@@ -215,6 +234,11 @@ pub struct PathView {
     pub sent: u64,
     /// Gaps in the peer's sequence.
     pub lost: u64,
+    /// Heartbeats lost of a thousand that should have come in the last ten seconds or so. Without heartbeats at all it
+    /// stays what it was.
+    pub loss_permille: u16,
+    /// The path of the Vips' own device, which is there whatever the files list.
+    pub front: bool,
     /// Refused packets, by reason.
     pub rejected: BTreeMap<&'static str, u64>,
 }

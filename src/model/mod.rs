@@ -20,7 +20,7 @@ mod vip;
 pub use desired::{Desired, Digest, Kind, ObjectRef};
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use election::{
-    Candidate, ElectionEvent, ElectionView, Eligibility, Held, MAX_REFERENCES, PathView, PeerView, Role, Sight,
+    Candidate, ElectionEvent, ElectionView, Eligibility, Front, Held, MAX_REFERENCES, PathView, PeerView, Role, Sight,
     SightKind, Standing, VipView,
 };
 pub use health::{CheckOutcome, Health, HealthTable};

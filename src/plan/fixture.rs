@@ -83,6 +83,7 @@ pub(super) fn view(role: Role) -> ElectionView {
         dual_owner: Duration::ZERO,
         verified: false,
         leased: false,
+        unleased: BTreeSet::new(),
         standings: Vec::new(),
         rules: Vec::new(),
     };
@@ -100,5 +101,7 @@ pub(super) fn heard() -> PeerView {
         roles: BTreeMap::new(),
         differs: BTreeSet::new(),
         version: String::new(),
+        fenced: true,
+        vanished: 0,
     }
 }

@@ -225,6 +225,7 @@ fn election(now: Instant) -> ElectionView {
         dual_owner: Duration::ZERO,
         verified: false,
         leased: false,
+        unleased: BTreeSet::new(),
         standings: Vec::new(),
         rules: Vec::new(),
     };
@@ -236,6 +237,8 @@ fn election(now: Instant) -> ElectionView {
         received: 990,
         sent: 1000,
         lost: 10,
+        loss_permille: 10,
+        front: false,
         rejected: BTreeMap::from([("mac", 3)]),
     };
     let peer = PeerView {
@@ -247,6 +250,8 @@ fn election(now: Instant) -> ElectionView {
         roles: BTreeMap::from([(ip("198.51.100.10"), Role::Backup)]),
         differs: BTreeSet::new(),
         version: RELEASE.into(),
+        fenced: true,
+        vanished: 0,
     };
     let event = ElectionEvent {
         at: now - Duration::from_secs(1800),

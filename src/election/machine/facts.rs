@@ -84,7 +84,9 @@ impl<'a> Rival<'a> {
             eligible: heard().all(|heard| heard.claim.eligible),
             takes_part: heard().all(|heard| heard.claim.takes_part),
             offers: role == Role::Backup
-                && heard().all(|heard| !heard.claim.holding && heard.claim.offer.as_ref() == Some(ctx.me)),
+                && heard().all(|heard| {
+                    !heard.claim.holding && heard.claim.offer.as_ref().is_some_and(|(to, _)| to == ctx.me)
+                }),
             same_state: heard().all(|heard| heard.claim.digest == vip.candidate.digest),
             reason: &first.claim.reason,
         })

@@ -89,6 +89,11 @@ fn orphan(ip: IpAddr) -> Claim {
         claiming: false,
         eligible: false,
         takes_part: false,
+        settled: false,
+        verified: true,
+        lost: false,
+        sees_silence: false,
+        has_references: false,
         offer: None,
         reason: "no Vip of this node names the address".to_owned(),
     }
@@ -136,6 +141,8 @@ impl Statement<'_> {
             echo,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             macs: self.macs.to_vec(),
+            fenced: false,
+            fronts: Vec::new(),
             claims: self.slices[slice].clone(),
         })
     }

@@ -36,7 +36,7 @@ pub(super) use rules::Rule;
 pub(super) use rules::Rules;
 
 use super::wire::Packet;
-use crate::model::{ElectionView, Heartbeat, Held, Mac, Name, Role};
+use crate::model::{ElectionView, Front, Heartbeat, Held, Mac, Name, Role};
 use desired::Dropped;
 use facts::Context;
 use outbox::Outbox;
@@ -214,6 +214,12 @@ impl Machine {
     /// carries Vips and is on no configured path.
     pub fn local_ends(&self) -> Vec<SocketAddr> {
         Vec::new()
+    }
+
+    /// This node's devices that carry Vips, in the order of the smallest address of a Vip on each, so that all nodes
+    /// list theirs in the same order. Without it there are no heartbeat paths but those that the files list.
+    pub fn handle_fronts(&mut self, _now: Instant, _fronts: Vec<Front>) {
+        self.pending = true;
     }
 
     /// The highest epoch of any claim known: to be kept on disk, without making anything wait for the disk.

@@ -205,6 +205,8 @@ impl PeerState {
                     received: path.received,
                     sent: path.sent,
                     lost: path.lost,
+                    loss_permille: 0,
+                    front: false,
                     rejected: rejected.clone(),
                 })
                 .collect(),
@@ -215,6 +217,8 @@ impl PeerState {
                 .map(|(ip, _)| *ip)
                 .collect(),
             version: self.version.clone(),
+            fenced: false,
+            vanished: 0,
         }
     }
 

@@ -229,7 +229,12 @@ impl VipState {
             claiming: self.claiming,
             eligible: self.eligible(),
             takes_part: self.takes_part(),
-            offer: self.release.as_ref().and_then(|release| release.to.clone()),
+            settled: true,
+            verified: true,
+            lost: false,
+            sees_silence: false,
+            has_references: false,
+            offer: self.release.as_ref().and_then(|release| Some((release.to.clone()?, 0))),
             reason: reason.clone(),
         })
     }
@@ -250,6 +255,7 @@ impl VipState {
                 + self.conflict_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since)),
             verified: false,
             leased: false,
+            unleased: std::collections::BTreeSet::new(),
             standings: Vec::new(),
             rules: Vec::new(),
         }

@@ -26,6 +26,8 @@ fn packet(session: u64, path: u8, seq: u64, echo: Option<Echo>) -> Packet {
         echo,
         version: String::new(),
         macs: Vec::new(),
+        fenced: true,
+        fronts: Vec::new(),
         claims: Vec::new(),
     }
 }

@@ -1,6 +1,6 @@
 //! The body of a heartbeat: fields of `type u16, length u16, value`.
 
-use super::{CLAIMS_LEN, Claim, DecodeError, Echo, MAX_MACS, MAX_REASON, MAX_VERSION, Packet};
+use super::{CLAIMS_LEN, Claim, DecodeError, Echo, MAX_FRONTS, MAX_MACS, MAX_REASON, MAX_VERSION, Packet};
 use crate::model::{Digest, Mac, Name, Role};
 use std::{net::IpAddr, time::Duration};
 
@@ -11,12 +11,23 @@ const ECHO: u16 = 4;
 const VERSION: u16 = 5;
 const MACS: u16 = 6;
 const CLAIM: u16 = 7;
+/// Flags of the node as a whole.
+const NODE: u16 = 8;
+const FRONTS: u16 = 9;
 
 const HOLDING: u8 = 1;
 const ASKS: u8 = 2;
 const CLAIMING: u8 = 4;
 const ELIGIBLE: u8 = 8;
 const TAKES_PART: u8 = 16;
+// The second byte of flags came with minor version 1. Without it all are 0, so 0 is what an older peer means.
+const UNSETTLED: u8 = 1;
+const UNVERIFIED: u8 = 2;
+const LOST: u8 = 4;
+const SEES_SILENCE: u8 = 8;
+const HAS_REFERENCES: u8 = 16;
+
+const FENCED: u8 = 1;
 
 pub(super) fn write(packet: &Packet, out: &mut Vec<u8>) {
     field(out, SENDER, |out| out.extend(packet.sender.as_bytes()));
@@ -27,6 +38,10 @@ pub(super) fn write(packet: &Packet, out: &mut Vec<u8>) {
     }
     field(out, VERSION, |out| out.extend(clip(&packet.version, MAX_VERSION).as_bytes()));
     field(out, MACS, |out| packet.macs.iter().take(MAX_MACS).for_each(|mac| out.extend(mac.0)));
+    field(out, NODE, |out| out.push(if packet.fenced { FENCED } else { 0 }));
+    if !packet.fronts.is_empty() {
+        field(out, FRONTS, |out| packet.fronts.iter().take(MAX_FRONTS).for_each(|ip| write_ip(*ip, out)));
+    }
     let mut room = CLAIMS_LEN;
     for claim in &packet.claims {
         let Some(left) = room.checked_sub(claim_len(claim)) else { break };
@@ -49,8 +64,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Packet, DecodeError> {
 /// Bytes that a claim takes, its field's head included.
 pub(super) fn claim_len(claim: &Claim) -> usize {
     let ip = if claim.ip.is_ipv4() { 4 } else { 16 };
-    let offer = claim.offer.as_ref().map_or(0, |name| name.len());
-    4 + 1 + ip + 1 + 1 + 8 + 8 + 1 + offer + 1 + clip(&claim.reason, MAX_REASON).len()
+    let offer = claim.offer.as_ref().map_or(0, |(name, _)| name.len() + 8);
+    4 + 1 + ip + 1 + 1 + 8 + 8 + 1 + offer + 1 + clip(&claim.reason, MAX_REASON).len() + 1
 }
 
 fn field(out: &mut Vec<u8>, kind: u16, write: impl FnOnce(&mut Vec<u8>)) {
@@ -80,8 +95,8 @@ fn write_echo(echo: Echo, out: &mut Vec<u8>) {
     out.push(echo.hears_you.into());
 }
 
-fn write_claim(claim: &Claim, out: &mut Vec<u8>) {
-    match claim.ip {
+fn write_ip(ip: IpAddr, out: &mut Vec<u8>) {
+    match ip {
         IpAddr::V4(ip) => {
             out.push(4);
             out.extend(ip.octets());
@@ -91,23 +106,40 @@ fn write_claim(claim: &Claim, out: &mut Vec<u8>) {
             out.extend(ip.octets());
         }
     }
+}
+
+fn write_claim(claim: &Claim, out: &mut Vec<u8>) {
+    write_ip(claim.ip, out);
     out.push(match claim.role {
         Role::Initialize => 0,
         Role::Backup => 1,
         Role::Active => 2,
     });
-    let flags = [
+    out.push(bits([
         (claim.holding, HOLDING),
         (claim.asks, ASKS),
         (claim.claiming, CLAIMING),
         (claim.eligible, ELIGIBLE),
         (claim.takes_part, TAKES_PART),
-    ];
-    out.push(flags.iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum());
+    ]));
     out.extend(claim.epoch.to_be_bytes());
     out.extend(claim.digest.0.to_be_bytes());
-    short_text(out, claim.offer.as_deref().unwrap_or_default());
+    short_text(out, claim.offer.as_ref().map_or("", |(name, _)| name));
     short_text(out, clip(&claim.reason, MAX_REASON));
+    out.push(bits([
+        (!claim.settled, UNSETTLED),
+        (!claim.verified, UNVERIFIED),
+        (claim.lost, LOST),
+        (claim.sees_silence, SEES_SILENCE),
+        (claim.has_references, HAS_REFERENCES),
+    ]));
+    if let Some((_, round)) = &claim.offer {
+        out.extend(round.to_be_bytes());
+    }
+}
+
+fn bits<const N: usize>(flags: [(bool, u8); N]) -> u8 {
+    flags.iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum()
 }
 
 /// At most 255 bytes; names and clipped texts are.
@@ -134,6 +166,8 @@ struct Fields {
     echo: Option<Echo>,
     version: String,
     macs: Vec<Mac>,
+    fenced: bool,
+    fronts: Vec<IpAddr>,
     claims: Vec<Claim>,
 }
 
@@ -159,6 +193,8 @@ impl Fields {
             VERSION => self.version = reader.text(value.len())?,
             MACS => self.macs = value.as_chunks().0.iter().copied().map(Mac).collect(),
             CLAIM => self.claims.push(reader.claim()?),
+            NODE => self.fenced = reader.u8()? & FENCED != 0,
+            FRONTS => self.fronts = reader.fronts()?,
             _ => {}
         }
         Ok(())
@@ -181,6 +217,8 @@ impl Fields {
             echo: self.echo,
             version: self.version,
             macs: self.macs,
+            fenced: self.fenced,
+            fronts: self.fronts,
             claims: self.claims,
         })
     }
@@ -247,12 +285,24 @@ impl<'a> Reader<'a> {
         Ok(Echo { session, seq, hold, hears_you: self.u8()? & 1 != 0 })
     }
 
+    fn ip(&mut self) -> Result<IpAddr, DecodeError> {
+        match self.u8()? {
+            4 => Ok(IpAddr::from(self.array::<4>()?)),
+            6 => Ok(IpAddr::from(self.array::<16>()?)),
+            _ => Err(DecodeError::Malformed),
+        }
+    }
+
+    fn fronts(&mut self) -> Result<Vec<IpAddr>, DecodeError> {
+        let mut fronts = Vec::new();
+        while !self.0.is_empty() && fronts.len() < MAX_FRONTS {
+            fronts.push(self.ip()?);
+        }
+        Ok(fronts)
+    }
+
     fn claim(&mut self) -> Result<Claim, DecodeError> {
-        let ip = match self.u8()? {
-            4 => IpAddr::from(self.array::<4>()?),
-            6 => IpAddr::from(self.array::<16>()?),
-            _ => return Err(DecodeError::Malformed),
-        };
+        let ip = self.ip()?;
         let role = match self.u8()? {
             0 => Role::Initialize,
             1 => Role::Backup,
@@ -266,6 +316,9 @@ impl<'a> Reader<'a> {
             len => Some(self.name(len.into())?),
         };
         let reason_len = self.u8()?;
+        let reason = self.text(reason_len.into())?;
+        let more = self.u8().unwrap_or(0);
+        let round = if offer.is_some() { self.u64().unwrap_or(0) } else { 0 };
         Ok(Claim {
             ip,
             role,
@@ -276,8 +329,13 @@ impl<'a> Reader<'a> {
             claiming: flags & CLAIMING != 0,
             eligible: flags & ELIGIBLE != 0,
             takes_part: flags & TAKES_PART != 0,
-            offer,
-            reason: self.text(reason_len.into())?,
+            settled: more & UNSETTLED == 0,
+            verified: more & UNVERIFIED == 0,
+            lost: more & LOST != 0,
+            sees_silence: more & SEES_SILENCE != 0,
+            has_references: more & HAS_REFERENCES != 0,
+            offer: offer.map(|name| (name, round)),
+            reason,
         })
     }
 }

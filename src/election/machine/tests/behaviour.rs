@@ -41,7 +41,7 @@ fn a_release_says_what_is_true_at_every_moment() {
     let mut bench = Bench::owner("lb2");
     bench.says(asks());
     let said = bench.said.clone().unwrap();
-    assert_eq!((said.role, said.holding, said.offer), (Role::Backup, true, Some(name("lb1"))));
+    assert_eq!((said.role, said.holding, said.offer), (Role::Backup, true, Some((name("lb1"), 0))));
     assert!(bench.vip().graceful);
     // A pass that began before the decision ends: what it saw proves nothing.
     bench.machine.handle_held(HeldReport::default());
@@ -62,7 +62,7 @@ fn an_offer_that_is_not_taken_is_withdrawn_and_not_repeated_at_once() {
     bench.says(asks());
     bench.hold(false);
     bench.run(290);
-    assert_eq!(bench.said.as_ref().unwrap().offer, Some(name("lb1")));
+    assert_eq!(bench.said.as_ref().unwrap().offer, Some((name("lb1"), 0)));
     bench.run(90);
     bench.expect(Role::Active, "");
     bench.hold(true);
@@ -211,6 +211,8 @@ fn what_is_not_meant_for_this_node_is_refused() {
         echo: None,
         version: String::new(),
         macs: Vec::new(),
+        fenced: true,
+        fronts: Vec::new(),
         claims: vec![active(u64::MAX)],
     };
     let mut refused = |packet: Packet, path| bench.machine.handle_heartbeat(bench.now, path, packet).unwrap_err();
@@ -243,6 +245,8 @@ fn a_session_begins_anew_when_the_peer_restarts_and_claims_that_came_late_do_not
             echo,
             version: String::new(),
             macs: vec![PEER_MAC],
+            fenced: true,
+            fronts: Vec::new(),
             claims: vec![claim],
         };
         let result = bench.machine.handle_heartbeat(bench.now, 0, packet);

@@ -61,6 +61,11 @@ fn backup() -> Claim {
         claiming: false,
         eligible: true,
         takes_part: true,
+        settled: true,
+        verified: true,
+        lost: false,
+        sees_silence: false,
+        has_references: true,
         offer: None,
         reason: String::new(),
     }
@@ -159,6 +164,8 @@ impl Bench {
             echo,
             version: "9.9".into(),
             macs: vec![PEER_MAC],
+            fenced: true,
+            fronts: Vec::new(),
             claims: vec![claim],
         };
         let _ = self.machine.handle_heartbeat(self.now, 0, packet);

@@ -90,7 +90,7 @@ fn every_transition() {
         ),
         (
             "B→A: offered",
-            || said(Bench::follower("lb2"), Claim { offer: Some(name("lb2")), ..backup() }, 1),
+            || said(Bench::follower("lb2"), Claim { offer: Some((name("lb2"), 1)), ..backup() }, 1),
             Active,
             "lb1 handed over",
         ),
