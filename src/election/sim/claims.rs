@@ -69,8 +69,12 @@ pub(super) fn claimer_stopped_before_the_grant(rules: Rules) -> Outcome {
 
 /// A node behind a blocked switch port hears silence, as always: it must not win at the heal.
 pub(super) fn silence_through_a_broken_link(rules: Rules) -> Outcome {
-    for heartbeats in [true, false] {
-        let mut world = steady(rules);
+    for (heartbeats, references) in [(true, true), (false, true), (true, false), (false, false)] {
+        let mut world = cold(2, 1, rules);
+        world.references = references;
+        world.start_all();
+        manual(&mut world);
+        world.run_for(SECOND);
         world.net.deafen(1);
         world.net.silence(1);
         world.net.cut_back(0, 1);
@@ -84,7 +88,26 @@ pub(super) fn silence_through_a_broken_link(rules: Rules) -> Outcome {
         ensure(world.speakers(VIP) == [0], "the owner stays", &world)?;
         world.net.heal();
         world.expect_owner(0, "after the heal")?;
-        ensure(world.announcements > 0, "announced", &world)?;
+    }
+    Ok(())
+}
+
+/// One cannot ask the other, but hears it: what is heard from the Vip counts.
+pub(super) fn heard_but_not_asked(rules: Rules) -> Outcome {
+    for owner in [0, 1] {
+        let mut world = steady(rules);
+        if owner == 1 {
+            world.crash(0);
+            world.run_for(SECOND);
+            world.boot(0);
+            world.run_for(SECOND);
+        }
+        cut_all_heartbeats(&mut world);
+        world.net.front_cut.insert((1 - owner, owner));
+        world.run_for(SECOND * 4);
+        ensure(world.active() == [owner], "nobody claims what is heard to be owned", &world)?;
+        world.net.heal();
+        world.expect_owner(owner, "after the heal")?;
     }
     Ok(())
 }
@@ -256,7 +279,9 @@ pub(super) fn gateway_dies(rules: Rules) -> Outcome {
     }
     ensure(world.moves.len() == 1, "no move", &world)?;
     world.expect_owner(0, "without a gateway")?;
+    // Now nobody is left whom the second knows, but a client that looks for the address.
+    world.stations.iter_mut().for_each(|station| station.cache.clear());
     world.crash(0);
     world.until_served_by(1, SECOND * 2)?;
-    Ok(())
+    world.expect_owner(1, "beside a client")
 }

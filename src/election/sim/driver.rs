@@ -147,10 +147,8 @@ impl World {
         if agent.published.0 == agent.machine.revision() {
             return;
         }
-        let before = std::mem::replace(
-            &mut agent.published,
-            (agent.machine.revision(), Arc::new(agent.machine.view(now))),
-        );
+        let before =
+            std::mem::replace(&mut agent.published, (agent.machine.revision(), Arc::new(agent.machine.view(now))));
         let names = this.candidates.iter().map(|candidate| &candidate.vip);
         let roles: Vec<(Name, Role)> = names.filter_map(|vip| Some((vip.clone(), agent.machine.role(vip)?))).collect();
         let is_active = |roles: &[(Name, Role)]| roles.iter().any(|(_, role)| *role == Role::Active);
@@ -188,8 +186,7 @@ impl World {
         if delays.is_empty() && self.record.is_none() {
             return;
         }
-        let load =
-            if encoded { Load::Bytes(wire::encode(&packet, &self.keys)) } else { Load::Packet(packet) };
+        let load = if encoded { Load::Bytes(wire::encode(&packet, &self.keys)) } else { Load::Packet(packet) };
         let heartbeat = Recorded { from, to, path, load };
         if let Some(record) = &mut self.record {
             record.push(heartbeat.clone());

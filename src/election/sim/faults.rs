@@ -11,7 +11,7 @@ use crate::{
     election::machine::Rules,
     model::{Digest, FailbackMode, Heartbeat, Name},
 };
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -22,16 +22,44 @@ const SETTLE: Duration = Duration::from_millis(2300);
 /// By then the last announcement of the last move must have been sent.
 const TOLD: Duration = Duration::from_millis(1100);
 
+/// What schedules without a violation showed all the same.
+#[derive(Default)]
+pub(super) struct Tally {
+    schedules: u64,
+    moves: u64,
+    /// Times in which two hosts spoke for an address, because nothing made the round trip between them yet.
+    overlaps: Vec<Duration>,
+}
+
+impl Tally {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.schedules += other.schedules;
+        self.moves += other.moves;
+        self.overlaps.extend(&other.overlaps);
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut overlaps = self.overlaps.clone();
+        overlaps.sort();
+        let (median, worst) = (overlaps.get(overlaps.len() / 2), overlaps.last());
+        write!(f, "{} schedules, {} moves, {} meetings of two owners ", self.schedules, self.moves, overlaps.len())?;
+        write!(f, "(median {:?}, worst {:?})", median.unwrap_or(&Duration::ZERO), worst.unwrap_or(&Duration::ZERO))
+    }
+}
+
 /// Runs the schedule of one seed; if it fails, once more to tell the story.
-pub(super) fn run(seed: u64, rules: Rules) -> Result<(), String> {
+pub(super) fn run(seed: u64, rules: Rules) -> Result<Tally, String> {
     let attempt = |told: bool| {
         let mut world = world(seed);
         world.rules = rules;
         world.story = told.then(Vec::new);
         storm(&mut world);
-        judge(&mut world).map_err(|violation| format!("seed {seed}: {violation}\n{}", world.dump()))
+        judge(&mut world).map_err(|violation| format!("seed {seed}: {violation}\n{}", world.dump()))?;
+        Ok(Tally { schedules: 1, moves: world.moves.len() as u64, overlaps: world.check.overlaps })
     };
-    attempt(false).or_else(|_| attempt(true))
+    attempt(false).or_else(|_: String| attempt(true))
 }
 
 fn world(seed: u64) -> World {

@@ -25,6 +25,8 @@ pub(super) struct Kernel {
     leases: BTreeMap<IpAddr, Instant>,
     tickets: BTreeMap<u64, Instant>,
     mute: Held,
+    /// Addresses stay for ever where there is no fence: put there by somebody who gives them no lifetime.
+    pub(super) endless: bool,
 }
 
 impl Kernel {
@@ -52,7 +54,8 @@ impl Kernel {
 
     pub(super) fn add(&mut self, now: Instant, ip: IpAddr, rng: &mut Rng) {
         self.mute.remove(&ip);
-        self.addresses.insert(ip, (!self.fence).then(|| now + LIFETIME + rng.between(Duration::ZERO, LIFETIME / 4)));
+        let limited = !self.fence && !self.endless;
+        self.addresses.insert(ip, limited.then(|| now + LIFETIME + rng.between(Duration::ZERO, LIFETIME / 4)));
     }
 
     /// Removes all addresses but these.

@@ -149,6 +149,44 @@ pub(super) fn new_owner_dies_while_the_old_is_mute(rules: Rules) -> Outcome {
     Ok(())
 }
 
+/// A node leaves, and the one that takes over from it dies at once: it serves again as long as it is there.
+pub(super) fn heir_of_a_leaving_node_dies(rules: Rules) -> Outcome {
+    for after in [0, 5, 20, 60, 200] {
+        let mut world = pair(rules);
+        world.hosts[0].quiet_wait = MS * 30;
+        world.run_for(SECOND);
+        world.hosts[0].set_leaving(true);
+        world.reload(0);
+        world.run_for(MS * after);
+        world.crash(1);
+        let took = world.until_served_by(0, SECOND)?;
+        ensure(took <= MS * 700, &format!("it took {took:?}"), &world)?;
+        world.kill_agent(0);
+    }
+    Ok(())
+}
+
+/// A third node cannot hear the old owner while it hands over to the second: the wire is silent, but it is not vacant.
+pub(super) fn third_node_in_mid_handover(rules: Rules) -> Outcome {
+    for after in 0..25 {
+        let mut world = super::cases::nodes(3, 1, rules);
+        world.hosts[1].quiet_wait = MS * 20;
+        world.run_for(SECOND);
+        world.crash(0);
+        world.until_served_by(1, SECOND)?;
+        world.boot(0);
+        world.until("a failback begins", SECOND * 10, |world| world.hosts[1].role() != Some(Role::Active))?;
+        world.run_for(MS * 2 * after);
+        world.hang(0, true);
+        world.run_for(MS * 90);
+        world.hang(0, false);
+        world.run_for(SECOND * 3);
+        let owner = world.owner().map_err(|wrong| format!("{wrong}\n{}", world.dump()))?;
+        world.expect_owner(owner, "somebody")?;
+    }
+    Ok(())
+}
+
 /// A slow release: the heir waits for it, however long it takes within the limit.
 pub(super) fn slow_release(rules: Rules) -> Outcome {
     let mut world = pair(rules);

@@ -1,7 +1,7 @@
 //! Every named schedule as a test, and the proof that the tests can fail: each rule is switched off in turn, and a
 //! schedule must notice.
 
-use super::{cases::*, claims::*, moves::*, owners::*, storm, vips::*};
+use super::{cases::Outcome, claims::*, moves::*, owners::*, starts::*, storm, vips::*};
 use crate::election::machine::{Rule, Rules};
 
 macro_rules! schedules {
@@ -20,10 +20,10 @@ macro_rules! schedules {
 
 schedules! {
     both_boot_together lone_node lone_node_without_references lone_node_on_loopback crash_return_and_failback
-    crash_where_no_reference_ever_answered manual_failback_never_happens_by_itself quick_restart_of_the_owner crash_loop
+    crash_where_no_reference_ever_answered manual_failback_never_happens_by_itself quick_restart_of_the_owner crash_loop restarted_every_three_seconds
     killed_agent killed_agent_without_a_fence stopped_owner_resumes short_stop_of_the_owner
     stopped_owner_resumes_unheard stopped_backup_resumes paused_owner_resumes
-    both_boot_with_heartbeats_cut claimer_stopped_before_the_grant silence_through_a_broken_link lossy_front
+    both_boot_with_heartbeats_cut claimer_stopped_before_the_grant silence_through_a_broken_link heard_but_not_asked lossy_front
     stranger_has_the_vip preferred_node_cannot_claim device_fails crashes_are_taken_over_in_time restart_forgets
     partition_with_a_restart fabric_that_answers_for_the_dead restart_adopts_nothing same_name_twice gateway_dies
     heartbeats_cut partition_heals heal_in_silence owner_loses_the_front both_lose_the_front front_carries_heartbeats
@@ -31,7 +31,7 @@ schedules! {
     both_families survivor_without_references three_nodes
     leaving differing_state owner_does_not_agree owner_becomes_ineligible
     heir_dies_in_mid_handover heir_stops_in_mid_handover heartbeats_cut_in_mid_handover
-    new_owner_dies_while_the_old_is_mute slow_release twenty_failbacks twenty_handovers
+    new_owner_dies_while_the_old_is_mute heir_of_a_leaving_node_dies third_node_in_mid_handover slow_release twenty_failbacks twenty_handovers
     renamed_on_one_node split_on_one_node merged_on_one_node dropped_by_its_owner address_added
 }
 

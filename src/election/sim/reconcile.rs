@@ -76,10 +76,12 @@ impl Reconcile {
 }
 
 /// What of a view concerns the loop.
-fn decisions(view: &ElectionView) -> impl Iterator<Item = (&Name, Role, Instant, bool, bool, u64, u64, bool)> {
-    view.vips.iter().map(|(name, vip)| {
-        (name, vip.role, vip.since, vip.graceful, vip.owner_holds, vip.epoch, vip.announcement, vip.leased)
-    })
+fn decisions(view: &ElectionView) -> impl PartialEq {
+    let decision = |vip: &VipView| {
+        let said = (vip.graceful, vip.owner_holds, vip.leased, vip.unleased.clone());
+        (vip.role, vip.since, vip.epoch, vip.announcement, said)
+    };
+    view.vips.iter().map(|(name, vip)| (name.clone(), decision(vip))).collect::<Vec<_>>()
 }
 
 impl World {
@@ -89,7 +91,7 @@ impl World {
         let Some(agent) = host.agent.as_mut() else { return };
         let view = &agent.published.1;
         let loop_ = &mut agent.reconcile;
-        let same = decisions(view).eq(decisions(&loop_.acted_on)) && !loop_.stale;
+        let same = decisions(view) == decisions(&loop_.acted_on) && !loop_.stale;
         if same || loop_.passing.is_some() {
             return;
         }
@@ -105,7 +107,10 @@ impl World {
         let host = &mut self.hosts[index];
         let Some(agent) = host.agent.as_mut() else { return };
         let Some(view) = agent.reconcile.passing.clone() else { return };
-        agent.reconcile.quiet.retain(|vip| view.vips.get(vip).is_some_and(|vip| vip.graceful && vip.role == Role::Backup));
+        agent
+            .reconcile
+            .quiet
+            .retain(|vip| view.vips.get(vip).is_some_and(|vip| vip.graceful && vip.role == Role::Backup));
         let mut waits = Vec::new();
         let mut wanted = Held::new();
         for candidate in &host.candidates {
@@ -116,7 +121,8 @@ impl World {
             let keeps = match vip.role {
                 Role::Active => {
                     if !host.broken {
-                        candidate.addresses.iter().for_each(|ip| host.kernel.add(now, *ip, &mut self.rng));
+                        let may = candidate.addresses.iter().filter(|ip| !vip.unleased.contains(ip));
+                        may.for_each(|ip| host.kernel.add(now, *ip, &mut self.rng));
                     }
                     true
                 }
@@ -158,7 +164,7 @@ impl World {
         let mut missing = false;
         for candidate in &host.candidates {
             let Some(vip) = view.vips.get(&candidate.vip).filter(|vip| vip.role == Role::Active) else { continue };
-            missing |= candidate.addresses.iter().any(|ip| !held.contains(ip));
+            missing |= candidate.addresses.iter().any(|ip| !held.contains(ip) && !vip.unleased.contains(ip));
             let here = candidate.addresses.iter().filter(|ip| held.contains(*ip) && vip.leased);
             owned.extend(here.map(|ip| (*ip, (vip.epoch, vip.announcement))));
         }

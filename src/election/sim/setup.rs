@@ -114,7 +114,6 @@ impl World {
         (0..self.hosts.len()).filter(|host| self.hosts[*host].role() == Some(Role::Active)).collect()
     }
 
-
     /// Adds to the story, if one is wanted.
     pub(super) fn tell(&mut self, text: impl FnOnce(&Self) -> String) {
         if self.story.is_some() {

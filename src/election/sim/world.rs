@@ -74,16 +74,40 @@ pub(super) enum Load {
 pub(super) enum Event {
     Heartbeat(Recorded),
     /// Nobody listens for the heartbeats of `to` at `from`.
-    Refused { to: usize, from: usize, path: usize },
+    Refused {
+        to: usize,
+        from: usize,
+        path: usize,
+    },
     Frame(Frame),
-    Announcement { from: usize, ip: IpAddr },
+    Announcement {
+        from: usize,
+        ip: IpAddr,
+    },
     /// The gateway or the client has something to send.
     Traffic,
-    Apply { host: usize, agent: u64 },
-    Held { host: usize, agent: u64 },
-    Quiet { host: usize, agent: u64, vip: Name },
-    Retry { host: usize, agent: u64 },
-    Disk { host: usize, agent: u64, epoch: u64 },
+    Apply {
+        host: usize,
+        agent: u64,
+    },
+    Held {
+        host: usize,
+        agent: u64,
+    },
+    Quiet {
+        host: usize,
+        agent: u64,
+        vip: Name,
+    },
+    Retry {
+        host: usize,
+        agent: u64,
+    },
+    Disk {
+        host: usize,
+        agent: u64,
+        epoch: u64,
+    },
 }
 
 impl Event {
