@@ -7,15 +7,21 @@
 //! and claim in turn when it falls silent. A preferred node that returns asks, and is handed the addresses. Two owners
 //! that come to hear each other compare epochs: the lower one leaves at once, the higher one announces anew.
 //!
+//! Nobody is Active without a *lease*: permission by this node's own kernel to speak for the addresses, which ends by
+//! itself unless the agent keeps proving itself. Losing it ends ownership, whatever the agent believes.
+//!
 //! ```text
-//! handle_desired  ─┐                                   ┌─▶ poll_transmit: heartbeats, probes
-//! handle_held      │                                   │
+//! handle_desired  ─┐                                    ┌─▶ poll_transmit: leases, probes, heartbeats (in this order)
+//! handle_held      │                                    │
 //! handle_heartbeat ├─▶ facts ─▶ handle_timeout ─▶ vips ─┼─▶ view: roles, peers, events
-//! handle_probe_…   │           (steps each Vip)         │
-//! clock            ─┘                                   └─▶ poll_timeout: when to step next
+//! handle_sight     │   ▲       (steps each Vip)    │    │
+//! handle_grant …   │   └── segments: references, ◀─┘    │
+//! clock            ─┘           rounds of probes        └─▶ poll_timeout: when to step next
 //! ```
 
+mod audit;
 mod desired;
+mod explain;
 mod facts;
 mod handover;
 mod heartbeat;
@@ -26,23 +32,24 @@ mod own;
 mod peer;
 mod probe;
 mod rules;
+mod segment;
+mod sights;
 mod stand_by;
 #[cfg(test)]
 mod tests;
 mod vip;
 
-#[cfg(test)]
-pub(super) use rules::Rule;
-pub(super) use rules::Rules;
+pub(super) use rules::{Rule, Rules};
 
-use super::wire::Packet;
-use crate::model::{ElectionView, Front, Heartbeat, Held, Mac, Name, Role};
+use super::wire::{Echo, Packet};
+use crate::model::{ElectionView, Front, Heartbeat, Held, Mac, Name, Peer, Role};
 use desired::Dropped;
 use facts::Context;
 use outbox::Outbox;
-use peer::PeerState;
+use peer::{Local, PeerState};
+use segment::{Haste, Segment};
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
@@ -61,8 +68,22 @@ pub struct Machine {
     dropped: Vec<Dropped>,
     peers: BTreeMap<Name, PeerState>,
     vips: BTreeMap<Name, VipState>,
+    /// This node as the files have it.
+    own: Option<Arc<Peer>>,
+    fronts: Vec<Front>,
+    local: Local,
+    segments: BTreeMap<u32, Segment>,
+    /// Addresses that had a lease when the candidates changed last.
+    leased_before: BTreeSet<IpAddr>,
+    fenced: bool,
+    /// What keeps this agent from owning anything, in words.
+    unfit: String,
     /// Wall clock in ms, and when it was read.
     wall: (u64, Instant),
+    /// The highest epoch that earlier processes of this node knew.
+    persisted: u64,
+    /// The wall clock was stepped: until then, or until everybody has been heard anew.
+    doubt_until: Option<Instant>,
     voice: bool,
     rules: Rules,
     out: Outbox,
@@ -74,8 +95,12 @@ pub struct Machine {
     round: u64,
     /// What was last said to everybody.
     said: Vec<super::wire::Claim>,
-    /// Peers that should hear from this node at once, by path.
-    greet: Vec<(Name, usize)>,
+    /// Peers that should hear from this node at once, by path,
+    greet: Vec<(Name, u8)>,
+    /// and those whose hello is to be answered.
+    replies: Vec<(Name, u8, Echo)>,
+    /// Something is going on that every heartbeat may change.
+    busy: bool,
 }
 
 /// What a pass of the reconcile loop has to tell.
@@ -149,7 +174,16 @@ impl Machine {
             dropped: Vec::new(),
             peers: BTreeMap::new(),
             vips: BTreeMap::new(),
-            wall: (wall_ms.max(highest_epoch), now),
+            own: None,
+            fronts: Vec::new(),
+            local: Local::default(),
+            segments: BTreeMap::new(),
+            leased_before: BTreeSet::new(),
+            fenced: false,
+            unfit: String::new(),
+            wall: (wall_ms, now),
+            persisted: highest_epoch,
+            doubt_until: None,
             voice: true,
             rules: Rules::default(),
             out: Outbox::default(),
@@ -160,12 +194,9 @@ impl Machine {
             round: 0,
             said: Vec::new(),
             greet: Vec::new(),
+            replies: Vec::new(),
+            busy: true,
         }
-    }
-
-    /// The wall clock, in milliseconds since 1970. A clock that jumps is harmless: epochs only grow.
-    pub fn handle_wall_clock(&mut self, now: Instant, wall_ms: u64) {
-        self.wall = (wall_ms, now);
     }
 
     /// Whether this node can speak to its peers, that is, has a key. While it cannot, it does not take their silence
@@ -175,56 +206,34 @@ impl Machine {
         self.voice = voice;
     }
 
-    /// The kernel has carried out a [`Transmit::Grant`], or refused it because the ticket had expired.
-    pub fn handle_grant(&mut self, _now: Instant, _vip: &Name, _granted: bool) {
-        self.pending = true;
-    }
-
-    /// The leases of these addresses have ended although nobody revoked them: this agent was stopped, or kept from
-    /// renewing. Others may own them by now.
-    pub fn handle_lost(&mut self, _now: Instant, _ips: &[IpAddr]) {
-        self.pending = true;
-    }
-
     /// Whether this node's kernel enforces leases; said in heartbeats.
-    pub fn handle_fenced(&mut self, _fenced: bool) {}
+    pub fn handle_fenced(&mut self, fenced: bool) {
+        self.pending |= self.fenced != fenced;
+        self.fenced = fenced;
+    }
 
     /// What keeps this agent from owning anything, in words; empty if nothing does.
-    pub fn handle_unfit(&mut self, _reasons: Vec<String>) {}
-
-    /// This machine slept (CLOCK_BOOTTIME went ahead of CLOCK_MONOTONIC): whatever was known is old.
-    pub fn handle_jump(&mut self, _now: Instant) {
-        self.pending = true;
+    pub fn handle_unfit(&mut self, reasons: Vec<String>) {
+        let unfit = reasons.join(", ");
+        self.pending |= self.unfit != unfit;
+        self.unfit = unfit;
     }
 
     /// How many packets a device has received in all; for each of [`Self::watched_links`] about every 100 ms.
-    pub fn handle_rx(&mut self, _now: Instant, _link: u32, _packets: u64) {}
+    pub fn handle_rx(&mut self, now: Instant, link: u32, packets: u64) {
+        if let Some(segment) = self.segments.get_mut(&link) {
+            segment.receive(now, packets);
+        }
+    }
 
     /// Devices whose counters matter now.
     pub fn watched_links(&self) -> Vec<u32> {
-        Vec::new()
-    }
-
-    /// The host of a peer says that nobody listens there (ECONNREFUSED): worth a probe, but no proof.
-    pub fn handle_hint(&mut self, _now: Instant, _path: usize, _source: SocketAddr) {
-        self.pending = true;
-    }
-
-    /// Where heartbeats are received, by index of the path: the configured addresses, then one of each device that
-    /// carries Vips and is on no configured path.
-    pub fn local_ends(&self) -> Vec<SocketAddr> {
-        Vec::new()
-    }
-
-    /// This node's devices that carry Vips, in the order of the smallest address of a Vip on each, so that all nodes
-    /// list theirs in the same order. Without it there are no heartbeat paths but those that the files list.
-    pub fn handle_fronts(&mut self, _now: Instant, _fronts: Vec<Front>) {
-        self.pending = true;
+        self.segments.keys().copied().filter(|_| !self.peers.is_empty()).collect()
     }
 
     /// The highest epoch of any claim known: to be kept on disk, without making anything wait for the disk.
     pub fn highest_epoch(&self) -> u64 {
-        0
+        self.vips.values().map(VipState::known_epoch).fold(self.persisted, u64::max)
     }
 
     /// A pass of the reconcile loop has ended.
@@ -238,16 +247,18 @@ impl Machine {
         self.dropped.retain(|dropped| told.get(&dropped.vip).is_some_and(|vip| vip.since == dropped.since));
     }
 
-    /// Decides. To be called whenever [`Self::poll_timeout`] is due, after all inputs at hand have been handed in.
+    /// Decides. To be called whenever [`Self::poll_timeout`] is due, after all inputs at hand have been handed in. What
+    /// comes of it is to be carried out in the order of [`Self::poll_transmit`]; after a [`Transmit::Grant`] it is to be
+    /// called once more in the same turn.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.pending = false;
         self.out.wake = None;
         self.forgive_sleep(now);
         let newly_heard = self.refresh_peers(now);
+        self.round += 1;
         self.step_vips(now, newly_heard);
-        for (link, ip) in std::mem::take(&mut self.out.probes) {
-            self.transmits.push_back(Transmit::Probe { link, ip });
-        }
+        self.step_segments(now);
+        self.emit();
         self.speak(now);
         self.stepped_at = now;
     }
@@ -275,8 +286,10 @@ impl Machine {
             vip.candidate.addresses.iter().map(move |ip| (*ip, digest))
         });
         let digests = digests.collect();
+        let ctx = self.me.as_ref().map(|me| self.context(now, me, false));
+        let view = |vip: &VipState| ctx.as_ref().map_or_else(|| vip.view(now), |ctx| vip.explained(ctx));
         ElectionView {
-            vips: self.vips.iter().map(|(name, vip)| (name.clone(), vip.view(now))).collect(),
+            vips: self.vips.iter().map(|(name, vip)| (name.clone(), view(vip))).collect(),
             peers: self.peers.iter().map(|(name, peer)| (name.clone(), peer.view(now, &digests))).collect(),
             events: self.out.events().cloned().collect(),
         }
@@ -294,24 +307,76 @@ impl Machine {
 
     /// Where `peer` listens on the path of this index.
     pub fn remote(&self, peer: &str, path: usize) -> Option<SocketAddr> {
-        self.peers.get(peer)?.ends.get(path).map(|(_, remote)| *remote)
+        let number = heartbeat::number_of(path, self.local.configured.len())?;
+        self.peers.get(peer)?.ends.get(&number).map(|(_, remote)| *remote)
     }
 
     fn step_vips(&mut self, now: Instant, newly_heard: bool) {
         let Some(me) = &self.me else { return };
-        let elapsed = now.saturating_duration_since(self.wall.1).as_millis();
-        let ctx = Context {
+        let (mut vips, mut out) = (std::mem::take(&mut self.vips), std::mem::take(&mut self.out));
+        let ctx = self.context(now, me, newly_heard);
+        for vip in vips.values_mut() {
+            vip.step(&ctx, &mut out);
+        }
+        self.busy = vips.values().any(VipState::busy);
+        (self.vips, self.out) = (vips, out);
+    }
+
+    /// Sends the rounds in which Vips take part, and asks the references.
+    fn step_segments(&mut self, now: Instant) {
+        let haste = std::mem::take(&mut self.out.haste);
+        let probing = std::mem::take(&mut self.out.probing);
+        self.out.hunting = haste.values().any(|haste| *haste == Haste::Hunt);
+        for (link, segment) in &mut self.segments {
+            let mut asked = Vec::new();
+            match probing.contains(link) {
+                true if segment.round_due(now) => segment.begin_round(now, &mut |ip| asked.push((*link, ip))),
+                true => {}
+                false => segment.rest(),
+            }
+            let haste = haste.get(link).copied().unwrap_or_default();
+            let next = segment.ask_references(now, haste, &mut |ip| asked.push((*link, ip)));
+            self.out.probes.extend(asked);
+            if let Some(next) = next {
+                self.out.wake_at(next);
+            }
+        }
+    }
+
+    /// Hands over what the step has come to, in the order in which it is to be carried out: no lease outlasts the word
+    /// that it has ended, and a ticket is older than the probes that it stands for.
+    fn emit(&mut self) {
+        let revokes = std::mem::take(&mut self.out.revokes);
+        if !revokes.is_empty() {
+            self.transmits.push_back(Transmit::Revoke { ips: revokes });
+        }
+        let tickets = std::mem::take(&mut self.out.tickets).into_iter().map(|(id, ttl)| Transmit::Ticket { id, ttl });
+        self.transmits.extend(tickets);
+        let probes = std::mem::take(&mut self.out.probes).into_iter().map(|(link, ip)| Transmit::Probe { link, ip });
+        self.transmits.extend(probes);
+        let grants = std::mem::take(&mut self.out.grants).into_iter();
+        self.transmits.extend(grants.map(|(vip, ticket, ips)| Transmit::Grant { vip, ticket, ips }));
+    }
+
+    /// What decisions rest on.
+    fn context<'a>(&'a self, now: Instant, me: &'a Name, newly_heard: bool) -> Context<'a> {
+        let elapsed = now.saturating_duration_since(self.wall.1).as_millis() as u64;
+        let wall_ms = self.wall.0.saturating_add(elapsed);
+        let remembers = self.rules.hold(Rule::EpochRemembered);
+        Context {
             now,
             me,
-            wall_ms: self.wall.0.saturating_add(elapsed as u64),
+            segments: &self.segments,
+            unfit: &self.unfit,
+            fenced: self.fenced,
+            doubt_until: self.doubt_until,
+            round: self.round,
+            wall_ms: if remembers { wall_ms.max(self.persisted) } else { wall_ms },
             peers: &self.peers,
             held: &self.held,
             voice: self.voice,
             newly_heard,
             rules: self.rules,
-        };
-        for vip in self.vips.values_mut() {
-            vip.step(&ctx, &mut self.out);
         }
     }
 

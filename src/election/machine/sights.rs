@@ -1,0 +1,157 @@
+//! What the wire shows of a Vip without being read by a decision yet: who has it, who asks for it.
+
+use super::{
+    Machine,
+    probe::Probing,
+    rules::{ANSWER_PATIENCE, MAKE_WAY, Rule, Rules, SIGHT_FOR},
+    segment::Segment,
+    vip::VipState,
+};
+use crate::model::{Mac, Name, Role, Sight, SightKind};
+use std::{net::IpAddr, time::Instant};
+
+/// Another host that has one of the addresses.
+#[derive(Debug)]
+pub(super) struct Other {
+    pub(super) ip: IpAddr,
+    pub(super) mac: Mac,
+    pub(super) peer: Option<Name>,
+    /// Since when it has been seen again and again.
+    pub(super) since: Instant,
+    pub(super) at: Instant,
+}
+
+/// Of whom a frame is.
+struct Who<'a> {
+    mac: Mac,
+    peer: Option<&'a Name>,
+    /// Its kernel's answers delay a claim, though perhaps not for ever.
+    counts: bool,
+}
+
+impl Machine {
+    /// Something was seen on the wire.
+    pub fn handle_sight(&mut self, now: Instant, sight: Sight) {
+        let Sight { link, ip, mac, kind } = sight;
+        if self.macs.contains(&mac) {
+            return;
+        }
+        let elsewhere = self.segments.contains_key(&link);
+        let here = |segment: u32| segment == link || !elsewhere;
+        let known = self.peers.iter().find(|(_, peer)| peer.macs.contains(&mac));
+        for (_, segment) in self.segments.iter_mut().filter(|(own, _)| here(**own)) {
+            let news = match kind {
+                SightKind::Has => segment.sight(now, ip),
+                SightKind::Asks(_) => false,
+            };
+            self.pending |= news && self.out.hunting;
+        }
+        let own_mac = self.fronts.iter().find(|front| front.link == link).and_then(|front| front.mac);
+        let own_mac = own_mac.or(self.macs.iter().min().copied());
+        let vips = self.vips.values_mut().filter(|vip| vip.candidate.addresses.contains(&ip));
+        for vip in vips.filter(|vip| vip.candidate.link.is_none_or(here)) {
+            match kind {
+                SightKind::Has => {
+                    let patience_ends = known.map(|(_, peer)| {
+                        let endless = peer.fenced && self.rules.hold(Rule::FencedBlocks);
+                        let since = if peer.heard { vip.vacant_since.unwrap_or(now) } else { peer.last_heard.unwrap_or(now) };
+                        (!endless).then_some(since + ANSWER_PATIENCE)
+                    });
+                    let over = patience_ends.flatten().is_some_and(|end| now >= end);
+                    let counts = !over || vip.patience_spent || !self.rules.hold(Rule::AnswerPatience);
+                    let who = Who { mac, peer: known.map(|(name, _)| name), counts };
+                    if vip.foreign != Some((ip, mac)) && who.peer.is_none() && vip.matters() {
+                        let text = format!("{mac}, which belongs to no peer, answers for {ip}");
+                        self.out.event(now, &*vip.candidate.vip, text);
+                    }
+                    self.pending |= vip.sees_owner(now, ip, &who, self.rules);
+                }
+                SightKind::Asks(None) => {
+                    let first = known.is_some_and(|(name, _)| vip.comes_before(name, self.me.as_ref()));
+                    vip.sees_prober(now, known.is_some(), first, own_mac < Some(mac), self.rules);
+                }
+                SightKind::Asks(Some(asker)) => {
+                    let stranger = known.is_none() && !vip.candidate.addresses.contains(&asker);
+                    if stranger && self.rules.hold(Rule::LearnsReferences) {
+                        learn(now, vip, &mut self.segments, asker);
+                        self.pending |= self.out.hunting;
+                    }
+                }
+            }
+        }
+    }
+
+    /// A probe for `ip` could not be sent: its silence proves nothing.
+    pub fn handle_probe_failed(&mut self, ip: IpAddr) {
+        let now = self.stepped_at;
+        for vip in self.vips.values_mut().filter(|vip| vip.candidate.addresses.contains(&ip)) {
+            vip.audit.asked = 0;
+            if vip.probing.as_mut().is_some_and(|probing| probing.unsent(now)) {
+                vip.answered_at = Some(now);
+                vip.unsent = Some(ip);
+            }
+        }
+    }
+}
+
+fn learn(now: Instant, vip: &VipState, segments: &mut std::collections::BTreeMap<u32, Segment>, asker: IpAddr) {
+    if let Some(segment) = vip.wire().and_then(|link| segments.get_mut(&link)) {
+        segment.learn(now, asker);
+    }
+}
+
+impl VipState {
+    /// Whether somebody else's having the addresses changes anything for this node now.
+    fn matters(&self) -> bool {
+        self.role == Role::Active || self.probing.is_some()
+    }
+
+    fn comes_before(&self, peer: &Name, me: Option<&Name>) -> bool {
+        let Some(me) = me else { return false };
+        match (self.place(peer), self.place(me)) {
+            (Some(theirs), Some(mine)) => theirs < mine,
+            (theirs, _) => theirs.is_some(),
+        }
+    }
+
+    /// Whether a decision is due.
+    fn sees_owner(&mut self, now: Instant, ip: IpAddr, who: &Who, rules: Rules) -> bool {
+        let turned = self.sees_silence;
+        self.audit.asked = 0;
+        let stranger = who.peer.is_none();
+        if stranger && !rules.hold(Rule::ForeignRespected) {
+            return turned;
+        }
+        let ongoing = self.other.as_ref().filter(|other| other.mac == who.mac && now < other.at + SIGHT_FOR);
+        let since = ongoing.map_or(now, |other| other.since);
+        self.other = Some(Other { ip, mac: who.mac, peer: who.peer.cloned(), since, at: now });
+        if who.counts {
+            self.answered_at = Some(now);
+        }
+        if let Some(probing) = &mut self.probing {
+            match who.peer {
+                Some(peer) if who.counts => probing.heard_having(now, peer),
+                Some(_) => {}
+                None => probing.stranger(now),
+            }
+        }
+        if stranger && self.matters() {
+            self.foreign = Some((ip, who.mac));
+            self.claiming = false;
+        }
+        turned || (self.matters() && since == now)
+    }
+
+    /// Somebody asks for the address without saying who it is, as one does before a claim.
+    fn sees_prober(&mut self, now: Instant, known: bool, first: bool, own_mac_first: bool, rules: Rules) {
+        let Some(probing) = self.probing.as_mut().filter(|_| self.role != Role::Active) else { return };
+        if !rules.hold(Rule::TwoProbers) {
+            return;
+        }
+        match known {
+            true if first => probing.pause(now, MAKE_WAY),
+            true => {}
+            false => Probing::unknown_prober(probing, now, own_mac_first),
+        }
+    }
+}
