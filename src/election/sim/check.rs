@@ -1,6 +1,7 @@
 //! What must hold whatever happens: looked at after every step.
 
-use super::world::World;
+use super::{net::GATEWAY, world::World};
+use crate::model::Role;
 use std::{
     collections::BTreeMap,
     net::IpAddr,
@@ -106,7 +107,10 @@ impl Checker {
         }
         let stopped = [a, b].iter().any(|host| !world.hosts[**host].alive());
         let limit = MEET + self.tolerance + if stopped { EXPIRE } else { Duration::ZERO };
-        if world.now > *connected + limit {
+        // A claim without proof is no owner to others, so they meet when one of them has it.
+        let unproven = [a, b].iter().any(|host| world.unproven(**host));
+        let since = if unproven { self.overlap.unwrap_or(world.now).max(*connected) } else { *connected };
+        if world.now > since + limit {
             let (a, b) = (&world.hosts[*a].name, &world.hosts[*b].name);
             let since = world.now - *connected;
             self.violate(world, format!("{a} and {b}, connected for {since:?}, both speak for {ip}"));
@@ -162,6 +166,12 @@ impl World {
         front || (alive && self.net.round_trip(a, b))
     }
 
+    /// The claim of this host's agent is without proof, by its own word.
+    fn unproven(&self, host: usize) -> bool {
+        let agent = self.hosts[host].agent.as_ref();
+        agent.is_some_and(|agent| agent.published.1.vips.values().any(|vip| vip.role == Role::Active && !vip.verified))
+    }
+
     /// Nothing keeps this host from owning the addresses.
     fn healthy(&self, host: usize) -> bool {
         let this = &self.hosts[host];
@@ -173,7 +183,12 @@ impl World {
     fn on_front(&self, host: usize) -> bool {
         let reaches = |at: usize| self.net.front(host, at) && self.net.front(at, host);
         let others = (0..self.hosts.len()).filter(|other| *other != host);
-        self.stations.iter().all(|station| reaches(station.at)) && others.into_iter().all(reaches)
+        let whole = self.stations.iter().all(|station| reaches(station.at)) && others.clone().all(reaches);
+        // Where those who used to answer are gone, silence proves nothing.
+        let gateway = self.stations.iter().find(|station| station.at == GATEWAY);
+        let answers =
+            gateway.is_some_and(|gateway| gateway.up) || others.clone().any(|other| self.hosts[other].running());
+        whole && (answers || (gateway.is_none() && self.hosts.len() < 3))
     }
 
     /// Nothing forbidden has happened so far.

@@ -112,3 +112,14 @@ fn schedules_that_once_failed() {
         expect_one_owner(seed..seed + 1);
     }
 }
+
+#[test]
+#[ignore = "temporary"]
+fn survey() {
+    let from = number("FROM").unwrap_or(0);
+    for seed in from..from + number("COUNT").unwrap_or(200) {
+        if let Err(failure) = faults::run(seed, Rules::default()) {
+            println!("{}", failure.lines().next().unwrap());
+        }
+    }
+}

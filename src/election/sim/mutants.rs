@@ -31,7 +31,7 @@ schedules! {
     both_families survivor_without_references three_nodes
     leaving differing_state owner_does_not_agree owner_becomes_ineligible
     heir_dies_in_mid_handover heir_stops_in_mid_handover heartbeats_cut_in_mid_handover
-    new_owner_dies_while_the_old_is_mute heir_of_a_leaving_node_dies third_node_in_mid_handover slow_release twenty_failbacks twenty_handovers
+    new_owner_dies_while_the_old_is_mute heir_of_a_leaving_node_dies third_node_in_mid_handover slow_release failbacks_after_crashes twenty_handovers
     renamed_on_one_node split_on_one_node merged_on_one_node dropped_by_its_owner address_added
 }
 

@@ -262,7 +262,8 @@ pub(super) fn both_families(rules: Rules) -> Outcome {
     world.expect_owner(0, "after failback")
 }
 
-/// A lone survivor goes on although nothing answers any more, and is found by the client when it comes back.
+/// Nobody is left on the front but a lone owner, which cannot know whose fault that is; when the others come back, it
+/// serves.
 pub(super) fn survivor_without_references(rules: Rules) -> Outcome {
     let mut world = steady(rules);
     world.crash(0);

@@ -58,9 +58,12 @@ impl World {
 
     /// SIGSTOP, SIGCONT.
     pub(super) fn hang(&mut self, host: usize, hung: bool) {
-        let Some(agent) = self.hosts[host].agent.as_mut().filter(|agent| agent.hung != hung) else { return };
-        agent.hung = hung;
+        let Some(agent) = self.hosts[host].agent.as_mut() else { return };
         agent.hang_after = None;
+        if agent.hung == hung {
+            return;
+        }
+        agent.hung = hung;
         let what = if hung { "hangs" } else { "goes on" };
         self.tell(|world| format!("{}'s agent {what}", world.hosts[host].name));
         self.wake(host);

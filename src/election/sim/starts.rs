@@ -250,10 +250,6 @@ pub(super) fn paused_owner_resumes(rules: Rules) -> Outcome {
         ensure(!noticed || world.speakers(VIP) == [1], "a machine that knows that it slept says nothing", &world)?;
         world.run_for(SECOND);
         ensure(world.speakers(VIP).len() == 1, "one owner", &world)?;
-        if heard {
-            world.run_for(SECOND);
-            world.expect_owner(1, "after the pause")?;
-        }
         world.net.heal();
         world.run_for(SECOND * 2);
         let owner = world.owner()?;
