@@ -58,8 +58,9 @@ impl Kernel {
         self.addresses.insert(ip, limited.then(|| now + LIFETIME + rng.between(Duration::ZERO, LIFETIME / 4)));
     }
 
-    /// Removes all addresses but these.
+    /// Removes all addresses but these, and what was left of their leases.
     pub(super) fn keep(&mut self, wanted: &Held) {
+        self.leases.retain(|ip, _| wanted.contains(ip));
         self.addresses.retain(|ip, _| wanted.contains(ip));
         self.mute.retain(|ip| wanted.contains(ip));
     }

@@ -163,7 +163,7 @@ pub(super) fn killed_agent_without_a_fence(rules: Rules) -> Outcome {
         world.kill_agent(0);
         world.run_for(DEAD + MS * 500);
         ensure(world.active().is_empty(), "the answer of the peer's kernel is waited for", &world)?;
-        world.run_for(MS * 700);
+        world.run_for(MS * 950);
         ensure(world.active() == [1], "but not for ever", &world)?;
         world.start_agent(0);
         world.run_for(SECOND * 2);
