@@ -137,7 +137,8 @@ impl VipState {
         let other = self.seen_other(now)?;
         let (peer, ip, since) = (other.peer.clone()?, other.ip, other.since);
         out.wake_at(other.at + SIGHT_FOR);
-        if ctx.peers.get(&peer).is_some_and(|peer| peer.heard) {
+        let state = ctx.peers.get(&peer)?;
+        if state.heard || (self.by_patience && !state.fenced) {
             return None;
         }
         let insists = self.place(ctx.me) < self.place(&peer) || self.place(&peer).is_none();

@@ -34,10 +34,7 @@ use super::{
     rules::{LOST_FOR, Rule},
     sights::Other,
 };
-use crate::{
-    election::wire::Claim,
-    model::{Candidate, Mac, Name, Role, VipView},
-};
+use crate::model::{Candidate, Mac, Name, Role};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
@@ -66,6 +63,9 @@ pub(super) struct VipState {
     /// The reconcile loop may have been told to add the addresses and has not reported since that it was told to remove
     /// them: what it last saw on the devices proves nothing.
     pub(super) may_hold: bool,
+    /// A pass of the reconcile loop may be under way that removes the addresses and ends their leases: a lease that is
+    /// granted now would be ended with them.
+    pub(super) removing: bool,
     /// When Initialize began.
     pub(super) created: Instant,
     /// The others have been heard or are silent for good.
@@ -74,7 +74,7 @@ pub(super) struct VipState {
     pub(super) probing: Option<Probing>,
     pub(super) release: Option<Release>,
     pub(super) refused: BTreeMap<Name, Refusal>,
-    /// Said in heartbeats; see [`Claim`].
+    /// Said in heartbeats; see [`crate::election::wire::Claim`].
     pub(super) asks: bool,
     pub(super) claiming: bool,
     /// Since when nothing speaks against this node.
@@ -93,7 +93,7 @@ pub(super) struct VipState {
     pub(super) tried_offer: Option<u64>,
     /// What was found out about this node between two steps that ends any ownership, in words.
     pub(super) fallen: Option<&'static str>,
-    /// See [`Claim::verified`].
+    /// See [`crate::election::wire::Claim::verified`].
     pub(super) verified: bool,
     pub(super) proven_since: Option<Instant>,
     /// It was handed over by the owner before.
@@ -104,10 +104,13 @@ pub(super) struct VipState {
     pub(super) unsent: Option<IpAddr>,
     /// Another host that has an address, as last seen.
     pub(super) other: Option<Other>,
-    /// This node claimed in spite of answers, and they went on: they are not disregarded again.
+    /// This node claimed in spite of the answers of an unfenced peer's kernel: it is the other's turn to leave, if
+    /// anybody there still can.
+    pub(super) by_patience: bool,
+    /// It left because of answers: they are not disregarded after that.
     pub(super) patience_spent: bool,
     pub(super) audit: Audit,
-    /// This node sees silence while another one owns; see [`Claim`].
+    /// This node sees silence while another one owns; see [`crate::election::wire::Claim`].
     pub(super) sees_silence: bool,
     pub(super) has_references: bool,
     /// References once answered here, and none does now.
@@ -120,7 +123,7 @@ pub(super) struct VipState {
     pub(super) announced_at: Option<Instant>,
     /// Until when it does not want the addresses back that it gave to somebody who is seen better.
     pub(super) yielded_until: Option<Instant>,
-    /// It leaves, but was left alone with the addresses.
+    /// It leaves and has handed over, but its agent still runs: if everybody else falls silent, it serves.
     pub(super) last_resort: bool,
     /// What keeps the agent from owning anything.
     pub(super) unfit: String,
@@ -142,6 +145,7 @@ impl VipState {
             owner_holds: false,
             foreign: None,
             may_hold: false,
+            removing: false,
             created: now,
             started: false,
             vacant_since: None,
@@ -167,6 +171,7 @@ impl VipState {
             answered_at: None,
             unsent: None,
             other: None,
+            by_patience: false,
             patience_spent: false,
             audit: Audit::default(),
             sees_silence: false,
@@ -214,8 +219,10 @@ impl VipState {
     }
 
     /// The reconcile loop has reported after acting on a view in which this Vip was `told`.
-    pub(super) fn acted_on(&mut self, told: Option<&VipView>) {
-        if self.role != Role::Active && told.is_some_and(|told| told.role == self.role && told.since == self.since) {
+    pub(super) fn acted_on(&mut self, told: Option<&crate::model::VipView>) {
+        let Some(told) = told.filter(|told| told.role == self.role && told.since == self.since) else { return };
+        self.removing &= told.graceful != self.graceful;
+        if self.role != Role::Active {
             self.may_hold = false;
         }
     }
@@ -253,6 +260,7 @@ impl VipState {
     /// Changes the role, for people with a reason.
     pub(super) fn become_role(&mut self, ctx: &Context, role: Role, why: String, out: &mut Outbox) {
         out.event(ctx.now, &*self.candidate.vip, format!("{} → {}: {why}", self.role.as_str(), role.as_str()));
+        self.removing = role == Role::Backup && (self.removing || self.holds(ctx));
         self.role = role;
         self.since = ctx.now;
         self.why = why;
@@ -303,6 +311,7 @@ impl VipState {
         if self.holds(ctx) {
             self.announcement += 1;
         }
+        self.by_patience = self.seen_other(ctx.now).is_some_and(|other| other.peer.is_some());
         let proof = if granted.verified { "" } else { ", unverified" };
         let why = format!("{} (epoch {}{proof})", granted.because, self.epoch);
         self.become_role(ctx, Role::Active, why, out);
@@ -318,61 +327,6 @@ impl VipState {
     pub(super) fn announce(&mut self, out: &mut Outbox) {
         self.announcement += 1;
         out.changed();
-    }
-
-    /// What this node says of each address.
-    pub(super) fn claims<'a>(&'a self, held: &'a crate::model::Held) -> impl Iterator<Item = Claim> + 'a {
-        let reason = if self.eligible() { String::new() } else { self.reason() };
-        let active = self.role == Role::Active;
-        self.candidate.addresses.iter().map(move |ip| Claim {
-            ip: *ip,
-            // An address that was added to the Vip and has no lease yet is not owned.
-            role: if active && !self.leased.contains(ip) { Role::Backup } else { self.role },
-            epoch: self.known_epoch(),
-            digest: self.candidate.digest,
-            holding: held.contains(ip) || (self.may_hold && !active),
-            asks: self.asks,
-            claiming: self.claiming,
-            eligible: self.eligible(),
-            takes_part: self.takes_part(),
-            settled: self.settled,
-            verified: self.verified || !active,
-            lost: self.lost_until.is_some(),
-            sees_silence: self.sees_silence,
-            has_references: self.has_references,
-            offer: self.release.as_ref().and_then(Release::said),
-            reason: reason.clone(),
-        })
-    }
-
-    /// Of the last claim, or the highest heard.
-    pub(super) fn known_epoch(&self) -> u64 {
-        if self.role == Role::Active { self.epoch } else { self.epoch.max(self.seen_epoch) }
-    }
-
-    /// All but the standings and rules.
-    pub(super) fn view(&self, now: Instant) -> VipView {
-        let active = self.role == Role::Active;
-        let missing = self.candidate.addresses.iter().filter(|ip| active && !self.leased.contains(*ip));
-        VipView {
-            role: self.role,
-            since: self.since,
-            epoch: self.known_epoch(),
-            why: self.why.clone(),
-            owner: self.owner.clone(),
-            owner_holds: self.owner_holds,
-            announcement: self.announcement,
-            graceful: self.graceful,
-            foreign: self.foreign,
-            became_active: self.became_active,
-            dual_owner: self.dual_owner
-                + self.conflict_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since)),
-            verified: self.verified,
-            leased: active && !self.leased.is_empty(),
-            unleased: missing.copied().collect(),
-            standings: Vec::new(),
-            rules: Vec::new(),
-        }
     }
 
     fn act(&mut self, ctx: &Context, rivals: &[Rival], out: &mut Outbox) {
