@@ -58,9 +58,8 @@ impl Kernel {
         self.addresses.insert(ip, limited.then(|| now + LIFETIME + rng.between(Duration::ZERO, LIFETIME / 4)));
     }
 
-    /// Removes all addresses but these, and what was left of their leases.
+    /// Removes all addresses but these. Leases are the election's alone: what a pass goes by may be old.
     pub(super) fn keep(&mut self, wanted: &Held) {
-        self.leases.retain(|ip, _| wanted.contains(ip));
         self.addresses.retain(|ip, _| wanted.contains(ip));
         self.mute.retain(|ip| wanted.contains(ip));
     }
