@@ -150,7 +150,8 @@ impl VipState {
             let why = format!("{} answers for {ip} too, and may be a node that was never heard", other.mac);
             return (unmet && other.comes_first).then_some(why);
         };
-        if ctx.peers.get(&peer).is_some_and(|peer| peer.heard) {
+        let state = ctx.peers.get(&peer)?;
+        if state.heard || (self.by_patience && !state.fenced) {
             return None;
         }
         let insists = self.place(ctx.me) < self.place(&peer) || self.place(&peer).is_none();

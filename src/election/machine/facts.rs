@@ -179,8 +179,9 @@ pub(super) fn owner<'r, 'a>(rivals: &'r [Rival<'a>]) -> Option<&'r Rival<'a>> {
     rivals.iter().filter(|rival| rival.active()).max_by_key(|rival| (rival.verified, rival.epoch))
 }
 
-/// The nodes that could own `vip` now, this one included, in the order of preference; holders
-/// first, and those last that have just started: a node that crashes again and again would keep all others waiting. Those that are
+/// The nodes that could own `vip` now, this one included, in the order of preference, holders
+/// first; but those that have just started come last, whatever they hold: a node that crashes again and again would
+/// keep all others waiting. Those that are
 /// not eligible count only if nobody is ("eligible" is comparative: otherwise the death of a gateway would leave
 /// nobody to serve).
 pub(super) fn contenders<'r>(
@@ -203,6 +204,6 @@ pub(super) fn contenders<'r>(
         all.retain(|contender| contender.eligible);
     }
     let unsettled = |contender: &Contender| !contender.settled && ctx.rules.hold(Rule::UnsettledLast);
-    all.sort_by_key(|contender| (!contender.holding, unsettled(contender)));
+    all.sort_by_key(|contender| (unsettled(contender), !contender.holding));
     all
 }

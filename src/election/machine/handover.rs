@@ -171,9 +171,8 @@ impl VipState {
         let left = Release { to: None, round: 0, withdrawn_at: None, since: ctx.now, ..release };
         self.release = Some(left);
         self.release_to_next(ctx, rivals);
-        if self.release.as_ref().is_some_and(|release| release.to.is_none()) && self.candidate.link.is_some() {
+        if self.release.as_ref().is_some_and(|release| release.to.is_none()) && self.last_resort {
             self.release = None;
-            self.last_resort = true;
             let text = format!("{to} did not take the addresses, and nobody else is there; taking them back");
             out.event(ctx.now, &*self.candidate.vip, text);
         }

@@ -24,7 +24,8 @@ impl VipState {
             // The reconcile loop should have ended it together with the addresses.
             self.revoke(out);
         }
-        self.patience_spent &= self.misses_a_node(ctx);
+        let missing = self.misses_a_node(ctx);
+        (self.by_patience, self.patience_spent) = (self.by_patience && missing, self.patience_spent && missing);
         self.look_at_device(ctx, out);
         self.look_for_conflict(ctx, rivals, out);
         self.look_for_heal(ctx, rivals, out);

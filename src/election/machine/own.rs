@@ -88,7 +88,7 @@ impl VipState {
         if self.last_resort && heir.is_none() && self.candidate.link.is_some() {
             return false;
         }
-        self.last_resort = false;
+        self.last_resort = heir.is_some() && ctx.rules.hold(Rule::LastResort);
         let why = match &heir {
             Some(name) => format!("{}; handed over to {name}", self.reason()),
             None => format!("{}; no other node is heard", self.reason()),

@@ -62,7 +62,10 @@ impl VipState {
             self.explain(why, out);
         }
         // Until the heir has the addresses, this node may go on serving those who do not know it yet.
-        self.graceful &= !owner.holding;
+        if self.graceful && owner.holding {
+            (self.graceful, self.removing) = (false, true);
+            out.changed();
+        }
         self.asks = self.should_ask(ctx, owner, rivals, out);
     }
 
@@ -145,7 +148,7 @@ impl VipState {
 
     /// Nothing but the wire stands against a claim now.
     fn may_claim(&mut self, ctx: &Context, turn: &Turn, rivals: &[Rival], out: &mut Outbox) -> bool {
-        let Some(vacant) = self.vacant_since.filter(|_| ctx.now >= turn.at) else {
+        let Some(vacant) = self.vacant_since.filter(|_| ctx.now >= turn.at && !self.removing) else {
             if turn.at > ctx.now {
                 out.wake_at(turn.at);
             }
@@ -161,7 +164,7 @@ impl VipState {
 
     /// The old owner has let go: the lease is taken on the ticket of the question that the offer answers.
     fn take_offer(&mut self, ctx: &Context, round: u64, rivals: &[Rival], out: &mut Outbox) {
-        if self.tried_offer == Some(round) {
+        if self.tried_offer == Some(round) || self.removing {
             return;
         }
         self.tried_offer = Some(round);
@@ -225,8 +228,8 @@ impl VipState {
         ctx.now < vacant + DETER_FOR
             && rivals.iter().any(|rival| {
                 let before = match () {
-                    () if rival.holding != holds => rival.holding,
                     () if rival.settled != self.settled && ctx.rules.hold(Rule::UnsettledLast) => rival.settled,
+                    () if rival.holding != holds => rival.holding,
                     () => rival.precedes(ctx, self),
                 };
                 rival.claiming && rival.takes_part && before && !self.has_refused(ctx.now, rival.name)

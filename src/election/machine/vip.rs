@@ -63,6 +63,9 @@ pub(super) struct VipState {
     /// The reconcile loop may have been told to add the addresses and has not reported since that it was told to remove
     /// them: what it last saw on the devices proves nothing.
     pub(super) may_hold: bool,
+    /// A pass of the reconcile loop may be under way that removes the addresses and ends their leases: a lease that is
+    /// granted now would be ended with them.
+    pub(super) removing: bool,
     /// When Initialize began.
     pub(super) created: Instant,
     /// The others have been heard or are silent for good.
@@ -101,7 +104,10 @@ pub(super) struct VipState {
     pub(super) unsent: Option<IpAddr>,
     /// Another host that has an address, as last seen.
     pub(super) other: Option<Other>,
-    /// This node claimed in spite of answers, and they went on: they are not disregarded again.
+    /// This node claimed in spite of the answers of an unfenced peer's kernel: it is the other's turn to leave, if
+    /// anybody there still can.
+    pub(super) by_patience: bool,
+    /// It left because of answers: they are not disregarded after that.
     pub(super) patience_spent: bool,
     pub(super) audit: Audit,
     /// This node sees silence while another one owns; see [`crate::election::wire::Claim`].
@@ -119,7 +125,7 @@ pub(super) struct VipState {
     pub(super) announced_at: Option<Instant>,
     /// Until when it does not want the addresses back that it gave to somebody who is seen better.
     pub(super) yielded_until: Option<Instant>,
-    /// It leaves, but was left alone with the addresses.
+    /// It leaves and has handed over, but its agent still runs: if everybody else falls silent, it serves.
     pub(super) last_resort: bool,
     /// What keeps the agent from owning anything.
     pub(super) unfit: String,
@@ -141,6 +147,7 @@ impl VipState {
             owner_holds: false,
             foreign: None,
             may_hold: false,
+            removing: false,
             created: now,
             started: false,
             vacant_since: None,
@@ -166,6 +173,7 @@ impl VipState {
             answered_at: None,
             unsent: None,
             other: None,
+            by_patience: false,
             patience_spent: false,
             audit: Audit::default(),
             sees_silence: false,
@@ -215,7 +223,9 @@ impl VipState {
 
     /// The reconcile loop has reported after acting on a view in which this Vip was `told`.
     pub(super) fn acted_on(&mut self, told: Option<&crate::model::VipView>) {
-        if self.role != Role::Active && told.is_some_and(|told| told.role == self.role && told.since == self.since) {
+        let Some(told) = told.filter(|told| told.role == self.role && told.since == self.since) else { return };
+        self.removing &= told.graceful != self.graceful;
+        if self.role != Role::Active {
             self.may_hold = false;
         }
     }
@@ -254,6 +264,7 @@ impl VipState {
     /// Changes the role, for people with a reason.
     pub(super) fn become_role(&mut self, ctx: &Context, role: Role, why: String, out: &mut Outbox) {
         out.event(ctx.now, &*self.candidate.vip, format!("{} → {}: {why}", self.role.as_str(), role.as_str()));
+        self.removing = role == Role::Backup && (self.removing || self.holds(ctx));
         self.role = role;
         self.since = ctx.now;
         self.why = why;
@@ -304,6 +315,7 @@ impl VipState {
         if self.holds(ctx) {
             self.announcement += 1;
         }
+        self.by_patience = self.seen_other(ctx.now).is_some_and(|other| other.peer.is_some());
         let proof = if granted.verified { "" } else { ", unverified" };
         let why = format!("{} (epoch {}{proof})", granted.because, self.epoch);
         self.become_role(ctx, Role::Active, why, out);

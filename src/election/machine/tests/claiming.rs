@@ -174,16 +174,24 @@ fn answers_of_a_fenced_peer_block_without_limit_and_of_an_unfenced_one_for_a_whi
 }
 
 #[test]
-fn answers_that_go_on_after_a_claim_are_not_disregarded_again() {
+fn a_claim_in_spite_of_a_dead_agent_s_kernel_stands_but_two_live_ones_do_not_take_turns() {
     let mut bench = Bench::new("lb2");
     bench.peer_fenced = false;
     bench.says(active(5000)).run(100);
     (bench.peer_own, bench.answers) = (true, Some(PEER_MAC));
     let mut bench = silenced(bench);
     assert!(until_active(&mut bench, 2000).is_some());
-    bench.run(100);
-    bench.expect(Role::Backup, "still answers");
-    assert_eq!(until_active(&mut bench, 3000), None);
+    bench.run(3000);
+    bench.expect(Role::Active, "");
+    // An owner that was cut off: the other one has claimed in spite of its answers.
+    let mut bench = Bench::owner("lb2");
+    bench.peer_fenced = false;
+    bench.says(backup()).run(100);
+    (bench.peer_own, bench.answers) = (true, Some(PEER_MAC));
+    let mut bench = silenced(bench);
+    bench.run(300);
+    bench.expect(Role::Backup, "");
+    assert_eq!(until_active(&mut bench, 4000), None);
 }
 
 #[test]

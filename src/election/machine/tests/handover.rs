@@ -105,3 +105,33 @@ fn a_vip_s_own_device_is_a_path_whatever_the_files_list() {
     bench.machine.handle_fronts(bench.now, vec![Front { link: 2, mac: None, address: Some(listed) }]);
     assert_eq!(bench.machine.local_ends().len(), 1, "the files list it already");
 }
+
+#[test]
+fn a_node_that_leaves_takes_over_again_from_a_successor_that_dies() {
+    let mut bench = Bench::owner("lb1");
+    bench.reload(|candidate| candidate.eligibility.leaving = true);
+    bench.run(10);
+    bench.hold(false);
+    let epoch = bench.vip().epoch;
+    bench.says(active(epoch + 1)).run(100);
+    bench.hold(false);
+    bench.says = None;
+    bench.run(200);
+    bench.expect(Role::Active, "nobody else is Active");
+}
+
+#[test]
+fn no_lease_is_asked_for_while_a_pass_may_still_end_it() {
+    let mut bench = Bench::owner("lb1");
+    bench.says(Claim { sees_silence: true, ..backup() }).run(1);
+    bench.hold(false);
+    let epoch = bench.vip().epoch;
+    // The heir has the addresses: what was muted is removed now, and its lease ended.
+    bench.says(active(epoch + 1)).run(20);
+    bench.offered();
+    bench.run(20);
+    bench.expect(Role::Backup, "");
+    bench.hold(false);
+    bench.run(1);
+    bench.expect(Role::Active, "lb2 handed over");
+}

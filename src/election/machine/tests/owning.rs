@@ -9,7 +9,7 @@ fn a_lost_lease_ends_ownership_before_anything_is_said_and_the_start_rule_applie
     bench.leases.clear();
     bench.machine.handle_lost(bench.now, &[VIP]);
     bench.says(backup()).run(1);
-    bench.expect(Role::Backup, "the lease ended");
+    bench.expect(Role::Backup, "lb2 comes first and may claim");
     assert!(!bench.vip().graceful && !bench.vip().leased && !bench.spoke_late);
 }
 

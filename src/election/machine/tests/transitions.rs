@@ -39,7 +39,7 @@ fn every_transition() {
             || {
                 let mut b = Bench::new("lb2");
                 b.hold(true);
-                said(b, backup(), 100)
+                said(b, Claim { settled: false, ..backup() }, 100)
             },
             Active,
             "had the addresses already",
