@@ -155,8 +155,7 @@ impl<P: ProbeIo, L: LeaseIo> Driver<P, L> {
         self.probes.watch(&watched(&input), &input.links);
         self.machine.handle_fronts(now, input.fronts);
         self.machine.handle_desired(now, &input.node, &input.peers, input.candidates, input.macs);
-        let own = input.peers.iter().find(|peer| peer.name == input.node);
-        self.sockets.want(now, own.into_iter().flat_map(|own| own.addresses.iter().copied().enumerate()));
+        self.sockets.want(now, &self.machine.local_ends());
         self.chores_at = now;
     }
 

@@ -169,7 +169,8 @@ impl VipState {
     pub(super) fn seen_better(&self, ctx: &Context, rivals: &[Rival]) -> Option<(Name, String)> {
         let settled = !self.by_offer || ctx.now >= self.since + YIELD_FOR;
         let able = |rival: &&Rival| rival.eligible && rival.takes_part && rival.peer.mutual() && rival.has_references;
-        let better = rivals.iter().filter(able).find(|rival| rival.sees_silence && !self.has_refused(ctx.now, rival.name));
+        let better =
+            rivals.iter().filter(able).find(|rival| rival.sees_silence && !self.has_refused(ctx.now, rival.name));
         let better = better.filter(|_| settled && ctx.rules.hold(Rule::SilentOwnerYields))?;
         Some((better.name.clone(), format!("{} hears others on the segment, but not this node's answers", better.name)))
     }

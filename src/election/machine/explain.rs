@@ -85,7 +85,9 @@ impl VipState {
         if !self.started && !ctx.voice {
             rules.push("this node has no key, cannot speak to the others, and so decides nothing".to_owned());
         } else if !self.started {
-            rules.push("just started: nothing is claimed before the others have been heard, or are silent for good".to_owned());
+            rules.push(
+                "just started: nothing is claimed before the others have been heard, or are silent for good".to_owned(),
+            );
         }
         if !self.eligible() || self.blind {
             let reason = if self.eligible() { "no host on its segment answers".to_owned() } else { self.reason() };
@@ -103,7 +105,9 @@ impl VipState {
             let rival = rivals.iter().find(|rival| rival.name == node);
             match (peer.last_heard, rival) {
                 (_, Some(rival)) if rival.active() && !rival.verified => {
-                    rules.push(format!("{node} is Active, but could not make sure that nobody else is: that counts little"));
+                    rules.push(format!(
+                        "{node} is Active, but could not make sure that nobody else is: that counts little"
+                    ));
                 }
                 (Some(at), _) if peer.is_quiet(ctx.now) => {
                     rules.push(format!("{node} is not heard for {}", whole_ms(ctx.now.saturating_duration_since(at))));
@@ -120,7 +124,11 @@ impl VipState {
     }
 
     fn say_owner(&self, ctx: &Context, rivals: &[Rival], rules: &mut Vec<String>) {
-        let lease = if ctx.fenced { "the kernel leases the addresses to this node" } else { "this node owns the addresses; its kernel enforces no lease" };
+        let lease = if ctx.fenced {
+            "the kernel leases the addresses to this node"
+        } else {
+            "this node owns the addresses; its kernel enforces no lease"
+        };
         rules.push(lease.to_owned());
         if !self.verified {
             rules.push("the claim is unverified: no host could be asked whether silence means anything".to_owned());
@@ -157,7 +165,9 @@ impl VipState {
         }
         match self.release.as_ref().map(super::handover::Release::state) {
             Some((Some(to), false)) => rules.push(format!("this node hands the addresses to {to}")),
-            Some((Some(to), true)) => rules.push(format!("{to} did not take the addresses; waiting until it cannot any more")),
+            Some((Some(to), true)) => {
+                rules.push(format!("{to} did not take the addresses; waiting until it cannot any more"))
+            }
             _ => {}
         }
         if owner(rivals).is_none() && rivals.iter().any(|rival| rival.holding && !self.holds(ctx)) {
@@ -165,13 +175,20 @@ impl VipState {
         }
         if let Some(vacant) = self.vacant_since {
             let time = whole_ms(ctx.now.saturating_duration_since(vacant));
-            rules.push(format!("vacant for {time}; whoever comes first may claim, the others wait at least {}", format_duration(DEFER)));
+            rules.push(format!(
+                "vacant for {time}; whoever comes first may claim, the others wait at least {}",
+                format_duration(DEFER)
+            ));
         }
     }
 
     fn say_wire(&self, ctx: &Context, rules: &mut Vec<String>) {
         let Some(segment) = self.wire().and_then(|link| ctx.segments.get(&link)) else {
-            let why = if self.candidate.trust_probe { "there is nothing to be asked on its device" } else { "answers to probes are not trusted" };
+            let why = if self.candidate.trust_probe {
+                "there is nothing to be asked on its device"
+            } else {
+                "answers to probes are not trusted"
+            };
             return rules.push(format!("{why}: claims rest on heartbeats alone"));
         };
         let (answer, all) = segment.references(ctx.now);
@@ -195,7 +212,10 @@ impl VipState {
             return Some("none, for silence would prove nothing".to_owned());
         }
         if let Some(until) = probing.rests_until.filter(|until| ctx.now < *until) {
-            return Some(format!("none for {}: another host has the addresses, or is about to claim them", remaining(ctx.now, until)));
+            return Some(format!(
+                "none for {}: another host has the addresses, or is about to claim them",
+                remaining(ctx.now, until)
+            ));
         }
         let suspects = self.suspects(ctx);
         let question = Question { from: probing.from, answered_at: self.answered_at, suspects: &suspects };

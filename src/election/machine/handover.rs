@@ -162,7 +162,11 @@ impl VipState {
         let Some(to) = release.to else { return };
         self.refuse(ctx.now, to.clone());
         if self.takes_part() {
-            return out.event(ctx.now, &*self.candidate.vip, format!("{to} did not take the addresses; taking them back"));
+            return out.event(
+                ctx.now,
+                &*self.candidate.vip,
+                format!("{to} did not take the addresses; taking them back"),
+            );
         }
         let left = Release { to: None, round: 0, withdrawn_at: None, since: ctx.now, ..release };
         self.release = Some(left);
@@ -227,7 +231,12 @@ impl VipState {
         if let Some((rival, (until, times))) = damped {
             let wait = format_duration(until.duration_since(rival.peer.mutual_since.unwrap_or(until)));
             let name = rival.name;
-            self.explain(format!("{name} vanished {times} times in the last 10m: it gets the addresses back after {wait} of quiet"), out);
+            self.explain(
+                format!(
+                    "{name} vanished {times} times in the last 10m: it gets the addresses back after {wait} of quiet"
+                ),
+                out,
+            );
         }
     }
 

@@ -148,14 +148,7 @@ pub(super) fn number_of(index: usize, configured: usize) -> Option<u8> {
 }
 
 impl Statement {
-    fn send(
-        &self,
-        now: Instant,
-        name: &Name,
-        peer: &mut PeerState,
-        path: u8,
-        mut out: impl FnMut(Box<Packet>),
-    ) {
+    fn send(&self, now: Instant, name: &Name, peer: &mut PeerState, path: u8, mut out: impl FnMut(Box<Packet>)) {
         for slice in 0..self.slices.len() {
             let Some((seq, echo)) = peer.session.stamp(now, path, peer.heard) else { return };
             let packet = self.packet(name, path, slice, seq, echo);

@@ -73,7 +73,8 @@ impl VipState {
             (true, None) => {
                 let message = match seen {
                     Some(other) if heard.is_empty() => {
-                        let whose = other.peer.as_ref().map_or("belongs to no peer".to_owned(), |peer| format!("is {peer}'s"));
+                        let whose =
+                            other.peer.as_ref().map_or("belongs to no peer".to_owned(), |peer| format!("is {peer}'s"));
                         format!("{} answers for {} too; that Ethernet address {whose}", other.mac, other.ip)
                     }
                     _ => format!("this node and {} are both Active", heard.join(", ")),

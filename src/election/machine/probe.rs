@@ -208,7 +208,14 @@ impl VipState {
         unsure.then(|| (format!("{peer} speaks for the addresses, but {own}, its own one, does not answer"), until))
     }
 
-    pub(super) fn ask_for_lease(&mut self, ctx: &Context, ready: Ready, because: String, offered: bool, out: &mut Outbox) {
+    pub(super) fn ask_for_lease(
+        &mut self,
+        ctx: &Context,
+        ready: Ready,
+        because: String,
+        offered: bool,
+        out: &mut Outbox,
+    ) {
         let ips = self.wanted();
         out.grants.push((self.candidate.vip.clone(), ready.ticket, ips.clone()));
         let (verified, round) = (ready.verified, ctx.round);

@@ -226,7 +226,12 @@ impl Segment {
     }
 
     /// Asks the references if it is time; when it is time next.
-    pub(super) fn ask_references(&mut self, now: Instant, haste: Haste, ask: &mut impl FnMut(IpAddr)) -> Option<Instant> {
+    pub(super) fn ask_references(
+        &mut self,
+        now: Instant,
+        haste: Haste,
+        ask: &mut impl FnMut(IpAddr),
+    ) -> Option<Instant> {
         let keep = |known: &Reference| !known.learned || now < known.answered_at.unwrap_or(known.since) + LEARNED_FOR;
         self.references.retain(|_, known| keep(known));
         if self.references.is_empty() {

@@ -54,7 +54,8 @@ impl Machine {
                 SightKind::Has => {
                     let patience_ends = known.map(|(_, peer)| {
                         let endless = peer.fenced && self.rules.hold(Rule::FencedBlocks);
-                        let since = if peer.heard { vip.vacant_since.unwrap_or(now) } else { peer.last_heard.unwrap_or(now) };
+                        let since =
+                            if peer.heard { vip.vacant_since.unwrap_or(now) } else { peer.last_heard.unwrap_or(now) };
                         (!endless).then_some(since + ANSWER_PATIENCE)
                     });
                     let over = patience_ends.flatten().is_some_and(|end| now >= end);

@@ -197,7 +197,8 @@ impl VipState {
     fn explain_waiting(&mut self, ctx: &Context, out: &mut Outbox) {
         let Some(probing) = &self.probing else { return };
         if let Some((ip, mac)) = self.foreign {
-            return self.explain(format!("nobody is Active, but {ip} is answered by {mac}, which belongs to no peer"), out);
+            return self
+                .explain(format!("nobody is Active, but {ip} is answered by {mac}, which belongs to no peer"), out);
         }
         if self.vacant_since.is_none() {
             return;

@@ -1,6 +1,7 @@
 //! Drivers over the loopback of a namespace of their own, with a fake wire to probe and a model reconcile loop.
 
 mod fakes;
+mod leases;
 mod schedules;
 
 use super::{turn::unlogged, *};
@@ -110,12 +111,15 @@ fn namespace() -> NetNs {
 
 impl Node {
     fn start(namespace: &NetNs, key: &Path, wire: &Wire, input: ElectionInput) -> Self {
+        Self::start_on(namespace, key, wire, FakeLeases::default(), input)
+    }
+
+    fn start_on(namespace: &NetNs, key: &Path, wire: &Wire, leases: FakeLeases, input: ElectionInput) -> Self {
         let (view_sender, view) = watch::channel(Arc::default());
         let (problem_sender, problems) = watch::channel(Vec::new());
         let (end, ended) = mpsc::channel();
         let (key, wire, namespace) = (key.to_owned(), wire.clone(), namespace.clone());
         let (input, input_receiver) = watch::channel(input);
-        let leases = FakeLeases::default();
         let theirs = leases.clone();
         std::thread::spawn(move || {
             namespace.enter().unwrap();
