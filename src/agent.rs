@@ -18,6 +18,7 @@ mod election;
 mod leave;
 mod parts;
 mod report;
+mod standby;
 
 use crate::{
     apply::Applier,
@@ -31,12 +32,13 @@ use crate::{
     health::{checker, track},
     kernel::{announce::Announcer, instance::InstanceLock, limits, netlink::Netlink, ping::Pinger},
     model::{Desired, Name},
-    reconcile::{Inputs, Outputs, ReconcileView, Reconciler},
+    reconcile::{Hands, Inputs, Outputs, ReconcileView, Reconciler},
     status::server,
 };
 use election::Election;
 use parts::Parts;
 use report::Reporter;
+use standby::Operator;
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
@@ -144,6 +146,7 @@ struct Agent {
     dataplane: Dataplane,
     rescan: Arc<Notify>,
     election: Election,
+    operator: Operator,
     leases: Leases,
     reconcile: tokio::task::JoinHandle<()>,
     parts: Parts,
@@ -180,7 +183,11 @@ impl Agent {
         let last_good_dir = last_good_dir(options, &me);
         let files = Files { key: options.key_file.clone(), epoch: last_good_dir.join("epoch") };
         let rescan = Arc::new(Notify::new());
-        let state = StateOptions { dir: options.state_dir.clone(), last_good_dir, rescan: rescan.clone() };
+        let state = StateOptions {
+            dir: options.state_dir.clone(),
+            last_good_dir: last_good_dir.clone(),
+            rescan: rescan.clone(),
+        };
         // The follower lives as long as somebody receives from it.
         let (snapshots, _) = desired::start(state).await;
 
@@ -188,19 +195,22 @@ impl Agent {
         let health = checker::start(wanted.clone());
         let pings = track::start(wanted, pinger);
         let (leaving, leaving_out) = watch::channel(false);
+        let remembered = standby::remembered(last_good_dir.clone(), report::now()).await;
+        let (standby, standby_out) = watch::channel(remembered);
         let nothing = ElectionInput {
             node: me.clone(),
             peers: Vec::new(),
             candidates: Vec::new(),
             macs: Vec::new(),
-            links: BTreeMap::new(),
             fronts: Vec::new(),
+            links: BTreeMap::new(),
         };
         let (candidates, candidates_out) = watch::channel(nothing);
         let (held, held_out) = watch::channel(HeldReport::default());
         let (view, view_out) = watch::channel(Arc::default());
         let election = Election::start(files, (leases.clone(), turns), candidates_out.clone(), held_out)?;
 
+        let operator = Operator::new(last_good_dir, standby, election.view.clone(), candidates_out.clone());
         let reporter = Reporter {
             me: me.clone(),
             started: report::now(),
@@ -209,6 +219,8 @@ impl Agent {
             candidates: candidates_out,
             election: election.view.clone(),
             election_problems: election.problems.clone(),
+            leases: leases.clone(),
+            standby: standby_out.clone(),
             health: health.clone(),
             view: view_out.clone(),
             dataplane: dataplane.clone(),
@@ -222,12 +234,33 @@ impl Agent {
         parts.watch("pinger of tracked addresses", pings.clone());
         parts.watch("HTTP endpoint", server.http.clone());
         parts.watch("lease keeper", leases.keeper());
-        let inputs =
-            Inputs { desired: snapshots, election: election.view.clone(), health, pings, leaving: leaving_out, kernel };
+        let inputs = Inputs {
+            desired: snapshots,
+            election: election.view.clone(),
+            health,
+            pings,
+            leaving: leaving_out,
+            standby: standby_out,
+            kernel,
+            fence: leases.events()?,
+        };
         let outputs = Outputs { election: candidates, held, view, beat: passes };
-        let reconciler = Reconciler::new(me, netlink.clone(), applier, dataplane.clone(), inputs, outputs);
+        let hands = Hands { netlink: netlink.clone(), applier, dataplane: dataplane.clone(), leases: leases.clone() };
+        let reconciler = Reconciler::new(me, hands, inputs, outputs);
         let reconcile = tokio::spawn(reconciler.run());
-        Ok(Self { netlink, dataplane, rescan, election, leases, reconcile, parts, view: view_out, leaving, server })
+        Ok(Self {
+            netlink,
+            dataplane,
+            rescan,
+            election,
+            leases,
+            operator,
+            reconcile,
+            parts,
+            view: view_out,
+            leaving,
+            server,
+        })
     }
 
     /// Until a signal asks for the end, or a part that must not end has ended.
@@ -237,6 +270,7 @@ impl Agent {
                 _ = signals.hangup.recv() => self.rescan.notify_one(),
                 _ = signals.terminate.recv() => return Ok(()),
                 _ = signals.interrupt.recv() => return Ok(()),
+                Some(ask) = self.server.actions.recv() => self.operator.answer(ask, report::now()).await,
                 _ = &mut self.reconcile => return Err(AgentError::ThreadEnded("reconcile loop")),
                 () = self.election.ended() => return Err(AgentError::ThreadEnded(ELECTION)),
                 () = self.dataplane.ended() => return Err(AgentError::ThreadEnded("data plane")),
@@ -261,8 +295,9 @@ impl Agent {
     }
 }
 
-/// `addresses` beside the control socket: /run/lbagent/addresses.
-fn address_record(socket: &Path) -> PathBuf {
+/// Where the agent with this control socket keeps the record of its addresses, on kernels that do not mark them:
+/// `addresses` beside it, /run/lbagent/addresses.
+pub fn address_record(socket: &Path) -> PathBuf {
     socket.with_file_name("addresses")
 }
 

@@ -4,9 +4,13 @@ pub mod apply;
 pub mod check;
 mod client;
 mod help;
+mod log;
+pub mod release;
 pub mod schema;
+pub mod standby;
 pub mod status;
 pub mod validate;
+pub mod why;
 
 use crate::{
     agent::{self, Options},
@@ -68,9 +72,18 @@ enum Command {
     Status {
         #[command(flatten)]
         target: TargetArgs,
-        /// How to print it
-        #[arg(short, long, value_enum, default_value_t = status::Output::Text)]
-        output: status::Output,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Explain who owns a Vip and why, rule by rule and node by node
+    #[command(after_help = help::WHY)]
+    Why {
+        /// Which one
+        vip: String,
+        #[command(flatten)]
+        target: TargetArgs,
+        #[command(flatten)]
+        output: OutputArgs,
     },
     /// Print a Nagios check result; exit 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN
     #[command(after_help = help::CHECK)]
@@ -88,6 +101,32 @@ enum Command {
         /// CRITICAL if fewer backends of a pool than this are up [default: 1]
         #[arg(short, long)]
         critical: Option<usize>,
+    },
+    /// Take this node out of service: its VIPs go to the other balancers and stay there
+    #[command(after_help = help::STANDBY)]
+    Standby {
+        /// The control socket of the agent
+        #[arg(long, env = "LBAGENT_SOCKET", default_value = SOCKET)]
+        socket: PathBuf,
+        /// Even if no other node could serve
+        #[arg(long)]
+        force: bool,
+        /// For whoever asks why, in status, check and log
+        reason: Vec<String>,
+    },
+    /// Put this node back into service
+    #[command(after_help = help::UNSTANDBY)]
+    Unstandby {
+        /// The control socket of the agent
+        #[arg(long, env = "LBAGENT_SOCKET", default_value = SOCKET)]
+        socket: PathBuf,
+    },
+    /// Remove what an agent that was killed has left on this machine: its VIPs, then its fence
+    #[command(after_help = help::RELEASE)]
+    Release {
+        /// The control socket of that agent, beside which it kept its records
+        #[arg(long, env = "LBAGENT_SOCKET", default_value = SOCKET)]
+        socket: PathBuf,
     },
     /// Rehearse a state directory: real agents, simulated servers and clients, a crash and a return
     #[command(after_help = help::DRILL)]
@@ -129,6 +168,17 @@ struct TargetArgs {
     /// Ask over HTTP instead
     #[arg(long)]
     http: Option<SocketAddr>,
+}
+
+/// How `status` and `why` print.
+#[derive(Debug, Clone, Copy, clap::Args)]
+struct OutputArgs {
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t = status::Output::Text)]
+    output: status::Output,
+    /// The same as `-o json`
+    #[arg(long, conflicts_with = "output")]
+    json: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -179,7 +229,11 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Validate { dir } => validate::validate(&dir),
         Command::Apply { files, state_dir } => apply::apply(&files, &state_dir),
         Command::Schema { kind } => schema::schema(&kind),
-        Command::Status { target, output } => status::status(&target.into(), output),
+        Command::Status { target, output } => status::status(&target.into(), output.into()),
+        Command::Why { vip, target, output } => why::explain(&target.into(), &vip, output.into()),
+        Command::Standby { socket, force, reason } => standby::standby(&socket, force, reason.join(" ")),
+        Command::Unstandby { socket } => standby::unstandby(&socket),
+        Command::Release { socket } => release::release(&socket),
         Command::Check { target, scope, name, warning, critical } => {
             check::check(&target.into(), &scope.of(name), check::Thresholds { warning, critical })
         }
@@ -195,26 +249,22 @@ fn load_valid(dir: &Path) -> Result<Desired, String> {
 }
 
 fn run(args: RunArgs) -> u8 {
-    init_log();
-    match agent::run(&args.into()) {
+    let log = match log::init() {
+        Ok(log) => log,
+        Err(error) => {
+            eprintln!("error: cannot start the thread that writes the log: {error}");
+            return 1;
+        }
+    };
+    let code = match agent::run(&args.into()) {
         Ok(()) => 0,
         Err(error) => {
             tracing::error!("{error}");
             1
         }
-    }
-}
-
-/// To stderr, at `info` unless `LBAGENT_LOG` says otherwise, in `tracing`'s words (`debug`, `lbagent::election=trace`).
-fn init_log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("LBAGENT_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .with_target(false)
-        .init();
+    };
+    log.flush(log::LAST_LINES);
+    code
 }
 
 impl From<RunArgs> for Options {
@@ -227,6 +277,12 @@ impl From<RunArgs> for Options {
 impl From<TargetArgs> for Target {
     fn from(args: TargetArgs) -> Self {
         args.http.map_or(Self::Socket(args.socket), Self::Http)
+    }
+}
+
+impl From<OutputArgs> for status::Output {
+    fn from(args: OutputArgs) -> Self {
+        if args.json { Self::Json } else { args.output }
     }
 }
 

@@ -9,7 +9,6 @@
 //!   ├ announce ── "the address is here now"    ┐ both over
 //!   └ probe ───── "does anyone have it?"       ┘ packet_socket
 //! fence ──── an address is used only while it is leased; over nft, which is nftables over netlink
-//! mute ───── an address that this host has and does not answer for (nftables)
 //! ping ───── ICMP echo
 //! rx ─────── how much a device has received
 //! instance ─ one agent per network namespace
@@ -27,7 +26,6 @@ mod error;
 pub mod fence;
 pub mod frames;
 pub mod instance;
-pub mod mute;
 pub mod netlink;
 pub mod isolate;
 pub mod limits;

@@ -28,6 +28,7 @@ pub(super) fn desired() -> Desired {
         nodes: vec![name("lb1"), name("lb2")],
         failback: Failback { mode: FailbackMode::Auto, after: Duration::from_secs(5) },
         track: Track::default(),
+        trust_probe: true,
         listeners: Vec::new(),
     };
     let peer = |node: &str, address: &str| {

@@ -3,19 +3,26 @@
 use super::{BackendStatus, ConditionStatus, PathStatus, PeerStatus, ProblemStatus, Status, Timestamp, VipStatus};
 use std::{fmt::Write, time::Duration};
 
+const PEER_COLUMNS: [&str; 9] = ["PEER", "HEARD", "SINCE", "VERSION", "FENCED", "STATE", "PATH", "RTT", "LOST"];
+
 /// Everything worth a look, in 80 to 120 columns, no colours, no control characters but newlines.
 pub fn render(status: &Status) -> String {
     let mut text = head(status);
-    section(&mut text, &["VIP", "ROLE", "OWNER", "SINCE", "ADDRESSES"], vips(status));
-    section(&mut text, &["PEER", "HEARD", "SINCE", "VERSION", "STATE", "PATH", "RTT", "LOST"], peers(status));
+    section(&mut text, &["VIP", "ROLE", "OWNER", "SINCE", "EPOCH", "CLAIM", "ADDRESSES"], vips(status));
+    section(&mut text, &PEER_COLUMNS, peers(status));
     let columns = ["POOL", "UP", "BACKEND", "ADDRESS", "STATE", "SINCE", "ACTIVE", "LAST CHECK"];
     section(&mut text, &columns, pools(status));
     section(&mut text, &["LISTENER", "VIP", "PROTOCOL", "OPEN", "CONNECTIONS", "REQUESTS"], listeners(status));
     let reasons = status.vips.iter().filter(|vip| !vip.why.is_empty());
-    notes(&mut text, "Why", reasons.map(|vip| format!("{}: {}", vip.name, vip.why)));
-    notes(&mut text, "Problems", problems(status));
+    listed(
+        &mut text,
+        Some("Why (more with `lbagent why VIP`)"),
+        reasons.map(|vip| format!("{}: {}", vip.name, vip.why)),
+    );
+    listed(&mut text, Some("Problems"), problems(status));
     let events = status.events.iter().rev().take(5).rev();
-    notes(&mut text, "Last events", events.map(|event| format!("{} {}: {}", event.at, event.subject, event.message)));
+    let events = events.map(|event| format!("{} {}: {}", event.at, event.subject, event.message));
+    listed(&mut text, Some("Last events"), events);
     text
 }
 
@@ -43,6 +50,10 @@ fn head(status: &Status) -> String {
         state.generation,
         state.objects.len()
     );
+    if let Some(standby) = &status.standby {
+        let (since, why) = (span(status.now.since(standby.since)), plain(standby.words()));
+        let _ = writeln!(text, "STANDBY for {since}: {why} (`lbagent unstandby` ends it)");
+    }
     for condition in &status.conditions {
         let mark = match condition.status {
             ConditionStatus::True => "ok     ",
@@ -65,10 +76,22 @@ fn vips(status: &Status) -> Vec<Vec<String>> {
             vip.role.clone().unwrap_or_else(|| "-".to_owned()),
             vip.owner.clone().unwrap_or_else(|| "nobody".to_owned()),
             ago(vip.since, status),
+            vip.epoch.to_string(),
+            claim(vip),
             addresses.collect::<Vec<_>>().join(" "),
         ]
     };
     status.vips.iter().map(row).collect()
+}
+
+/// What this node's ownership rests on.
+fn claim(vip: &VipStatus) -> String {
+    if !vip.is_active() {
+        return "-".to_owned();
+    }
+    let verified = if vip.verified { "verified" } else { "NOT verified" };
+    let leased = if vip.leased { "leased" } else { "NO LEASE" };
+    format!("{verified}, {leased}")
 }
 
 fn peers(status: &Status) -> Vec<Vec<String>> {
@@ -89,16 +112,28 @@ fn peer_rows(peer: &PeerStatus, status: &Status) -> Vec<Vec<String>> {
         (_, _, false) => "DIFFERS",
     };
     let version = if peer.version.is_empty() { "-" } else { &peer.version };
-    let own = [&peer.name, heard, &ago(peer.since, status), version, state].map(str::to_owned);
+    let fenced = peer.fenced.map_or("-", |fenced| if fenced { "yes" } else { "NO" });
+    let own = [&peer.name, heard, &ago(peer.since, status), version, fenced, state].map(str::to_owned);
     with_rows(own.to_vec(), peer.paths.iter().map(path_cells).collect())
 }
 
 fn path_cells(path: &PathStatus) -> Vec<String> {
-    let rtt = path.rtt_seconds.map_or_else(|| "-".to_owned(), |rtt| format!("{:.2} ms", rtt * 1e3));
-    let sent = path.received + path.lost;
-    let lost = if sent == 0 { "-".to_owned() } else { format!("{:.1} %", path.lost as f64 * 100.0 / sent as f64) };
     let up = if path.up { "" } else { " DOWN" };
-    vec![format!("{}{up}", path.remote), rtt, lost]
+    vec![format!("{}{up}", path.remote), rtt(path), lost(path)]
+}
+
+fn rtt(path: &PathStatus) -> String {
+    path.rtt_seconds.map_or_else(|| "-".to_owned(), |rtt| format!("{:.2} ms", rtt * 1e3))
+}
+
+fn lost(path: &PathStatus) -> String {
+    path.loss_ratio().map_or_else(|| "-".to_owned(), |ratio| format!("{:.1} %", ratio * 100.0))
+}
+
+/// `192.0.2.2:694 up, 0.40 ms, 1.0 % lost`
+pub(super) fn path_words(path: &PathStatus) -> String {
+    let up = if path.up { "up" } else { "DOWN" };
+    format!("{} {up}, {}, {} lost", path.remote, rtt(path), lost(path))
 }
 
 fn pools(status: &Status) -> Vec<Vec<String>> {
@@ -187,17 +222,30 @@ fn section(text: &mut String, columns: &[&str], rows: Vec<Vec<String>>) {
     }
 }
 
-fn notes(text: &mut String, title: &str, lines: impl Iterator<Item = String>) {
-    for (index, line) in lines.enumerate() {
-        if index == 0 {
+/// Indented lines below `title`; nothing at all if there are none.
+pub(super) fn listed(text: &mut String, title: Option<&str>, lines: impl IntoIterator<Item = String>) {
+    for (index, line) in lines.into_iter().enumerate() {
+        if let (0, Some(title)) = (index, title) {
             let _ = writeln!(text, "\n{title}");
         }
         let _ = writeln!(text, "  {}", plain(&line));
     }
 }
 
+/// The same with a number before each item, which may have several lines.
+pub(super) fn numbered(text: &mut String, title: &str, items: impl Iterator<Item = Vec<String>>) {
+    let numbered = items.enumerate().flat_map(|(index, item)| {
+        let number = format!("{}.", index + 1);
+        let lines = item.into_iter().enumerate();
+        lines
+            .map(move |(line, words)| format!("{:<3} {words}", if line == 0 { &number } else { "" }))
+            .collect::<Vec<_>>()
+    });
+    listed(text, Some(title), numbered);
+}
+
 /// Files and peers must not drive the reader's terminal.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
@@ -205,7 +253,7 @@ fn plain(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::{
-        model::Problem,
+        model::{Problem, Standby},
         status::{build::tests::golden, fixture::World},
     };
 
@@ -220,10 +268,17 @@ mod tests {
         world.peer().heard = false;
         world.vip().owner = None;
         world.problems.push(Problem::warning("Odd", "an odd \u{1b}[31mthing\nsecond line"));
+        world.lease.fenced = Err("no nf_tables".into());
+        (world.vip().leased, world.vip().verified) = (false, false);
+        let since = world.clock.instant - Duration::from_secs(65);
+        world.standby = Some(Standby { since, reason: "kernel update".into(), forced: false });
         let text = render(&world.status());
         for expected in [
             "NOT      StateValid",
             "NOT      PeersHeard",
+            "NOT      Fenced",
+            "STANDBY for 1m 5s: kernel update (`lbagent unstandby` ends it)\n",
+            "NOT verified, NO LEASE",
             "DOWN",
             "connection refused",
             "nobody",

@@ -69,9 +69,15 @@ impl Scene {
         self.fence = Some(self.host.blocking(|| (self.open)().unwrap()));
     }
 
-    /// As when the agent is killed.
+    /// As when the agent is killed. Waits for the end of its table: another test of this process may just be starting a
+    /// program, and has a copy of all descriptors until then.
     fn kill(&mut self) {
         self.fence = None;
+        let gone = |socket: &Socket| !state::is_owned(socket).unwrap();
+        self.host.run(async |_| {
+            let socket = Socket::open().unwrap();
+            eventually("the table ends with its owner", async || gone(&socket).then_some(())).await;
+        });
     }
 
     fn fence(&mut self) -> &mut Fence {

@@ -7,7 +7,11 @@ use super::{
     record::Entry,
 };
 use crate::{kernel::KernelError, model::VipAddress};
+use futures::future::join_all;
 use std::{io, net::IpAddr, time::Duration};
+
+/// Requests that are under way at once: the answers to more than some hundred do not fit into the socket's buffer.
+const AT_ONCE: usize = 32;
 
 /// What [`Netlink::add_addresses`] found or did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,9 +62,9 @@ impl Netlink {
         // Before the addresses, or a crash between the two would leave one that nobody ever removes.
         let recorded = self.note_before(&missing, &before);
         let mut added = Vec::new();
-        for &(link, address) in &missing {
-            let message = Candidate { link, address, mark: self.mark, lifetime }.message(&before);
-            added.push(self.requests.add_address(message).await);
+        for some in missing.chunks(AT_ONCE) {
+            let message = |&(link, address)| Candidate { link, address, mark: self.mark, lifetime }.message(&before);
+            added.extend(join_all(some.iter().map(message).map(|it| self.requests.add_address(it))).await);
         }
         let now = match missing.is_empty() {
             true => Ok(Vec::new()),
@@ -70,6 +74,8 @@ impl Netlink {
             Ok(now) => now,
             Err(error) => return all_failed(wanted, &error),
         };
+        let came: Vec<_> = missing.iter().zip(&added).filter(|(_, result)| result.is_ok()).map(|(it, _)| *it).collect();
+        let recorded = recorded.and_then(|()| self.note_after(&came, &now));
         let mut added = added.into_iter();
         let mut results = Vec::new();
         for &(link, address) in wanted {
@@ -141,6 +147,16 @@ impl Netlink {
         record.insert(missing.iter().map(entry))
     }
 
+    /// Where marks do not stick, notes which addresses have come, each with its stamp.
+    pub(super) fn note_after(&self, added: &[(u32, VipAddress)], now: &[KernelAddress]) -> io::Result<()> {
+        let there = added.iter().filter_map(|&(link, address)| find(now, link, address));
+        let unmarked: Vec<_> = there.filter(|it| it.protocol.is_none()).map(KernelAddress::entry).collect();
+        if unmarked.is_empty() {
+            return Ok(());
+        }
+        self.record().insert(unmarked)
+    }
+
     /// `EEXIST` may only mean that somebody else was faster.
     fn refused(
         &self,
@@ -180,14 +196,10 @@ impl Netlink {
             self.record().marks_stick(&added.entry());
             return Ok(Addition::Added);
         }
-        let recorded = match recorded {
-            Ok(()) => self.record().insert([added.entry()]),
-            Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
-        };
         if let Err(error) = recorded {
             // Nobody would know it for ours after a restart, so it must not stay.
             self.requests.remove_address(added.message.clone()).await?;
-            return Err(error);
+            return Err(io::Error::new(error.kind(), error.to_string()));
         }
         Ok(Addition::Added)
     }

@@ -174,8 +174,9 @@ impl Netlink {
         }
         if !put_back.is_empty() {
             let now = self.addresses().await?;
+            let recorded = self.note_after(&put_back, &now);
             for (link, address) in put_back {
-                drop(self.verify(link, address, &now, &Ok(())).await);
+                drop(self.verify(link, address, &now, &recorded).await);
             }
         }
         Ok(())

@@ -169,8 +169,9 @@ impl Batch {
         });
     }
 
-    /// Nothing for those that are there: **their timeout is not extended**. To extend one, delete it first in the same
-    /// batch. The timeout is rounded down to milliseconds, and up to one.
+    /// Those that are there are no error, and **may keep the timeout that they have** (before Linux 6.12 always, since
+    /// then if it is as long as the new one). To extend one, delete it first in the same batch. The timeout is rounded
+    /// down to milliseconds, and up to one.
     pub(in crate::kernel) fn add_elements<'a>(
         &mut self,
         table: Table,

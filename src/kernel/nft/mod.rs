@@ -28,3 +28,6 @@ pub(super) mod kind {
     pub(in crate::kernel) const NEW_GENERATION: u16 = 15;
     pub(in crate::kernel) const GET_GENERATION: u16 = 16;
 }
+
+#[cfg(test)]
+mod tests;

@@ -174,8 +174,8 @@ fn a_child_does_not_inherit_it() {
     scene.grant(&vips(), LONG);
     let mut child = scene.host.blocking(|| std::process::Command::new("sleep").arg("60").spawn().unwrap());
     scene.kill();
-    let answers = scene.answers();
+    assert!(child.try_wait().unwrap().is_none(), "the child is still there");
     child.kill().unwrap();
     child.wait().unwrap();
-    assert_eq!(answers, ips(&[]));
+    assert_eq!(scene.answers(), ips(&[]));
 }
