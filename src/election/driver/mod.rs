@@ -9,6 +9,7 @@
 //! An idle node has 80 heartbeats a second to send and as many to hear. So nothing here asks the kernel for what it has
 //! told already, no wake-up is for nothing, and counters are published once a second.
 
+mod act;
 mod clocks;
 mod epoch;
 mod keyfile;

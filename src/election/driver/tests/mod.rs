@@ -4,7 +4,7 @@ mod fakes;
 mod leases;
 mod schedules;
 
-use super::{turn::unlogged, *};
+use super::{act::unlogged, *};
 use crate::{
     election::{lease::Progress, wire},
     kernel::netns::NetNs,
