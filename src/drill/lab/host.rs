@@ -120,6 +120,12 @@ impl Host {
         Ok(())
     }
 
+    /// The switch's end of a device.
+    pub(super) fn port_name(&self, device: &str) -> Option<String> {
+        let position = self.plan.interfaces.iter().position(|nic| nic.name == device)?;
+        Some(port_name(self.number, position))
+    }
+
     pub(super) fn start_agent(&mut self, config: &AgentConfig, dir: &Path) -> Result<(), LabError> {
         if let Some(mut old) = self.agent.take() {
             old.kill();
@@ -129,7 +135,7 @@ impl Host {
     }
 
     fn connect(&mut self, position: usize, plan: &InterfacePlan, switches: &SwitchRoom) -> Result<(), LabError> {
-        let port = format!("p{}-{position}", self.number);
+        let port = port_name(self.number, position);
         let bridge = plan.segment.map(|segment| switches.bridges[segment]);
         let far = End { name: &plan.name, mac: Some(plan.mac) };
         let port = switches.rtnl.add_veth(End { name: &port, mac: None }, bridge, far, &self.namespace)?;
@@ -143,6 +149,10 @@ impl Host {
         }
         Ok(())
     }
+}
+
+fn port_name(host: usize, position: usize) -> String {
+    format!("p{host}-{position}")
 }
 
 fn empty_namespace() -> Result<(NetNs, Rtnl), LabError> {

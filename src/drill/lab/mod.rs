@@ -16,9 +16,11 @@
 //! crashed machine or a dead switch), and a crashed host loses its whole namespace, sockets, addresses and all.
 
 pub mod agent;
+pub mod answers;
 pub mod clock;
 pub mod explain;
 pub mod host;
+mod loss;
 mod plan;
 pub mod rtnl;
 pub mod server;
@@ -61,6 +63,7 @@ impl LabError {
 
 /// The bridges, one per segment.
 pub(crate) struct SwitchRoom {
+    namespace: NetNs,
     rtnl: Rtnl,
     bridges: Vec<u32>,
 }
@@ -161,6 +164,19 @@ impl Lab {
         self.balancer(name)?.set_forwarding(&self.switches, Some(device), forwarding)
     }
 
+    /// The name, in the switch room, of the port that a device of a balancer is plugged into.
+    pub fn port_name(&self, name: &str, device: &str) -> Result<String, LabError> {
+        let found = self.balancer(name)?.port_name(device);
+        found
+            .ok_or_else(|| LabError::on(format!("find the port of {device} of {name}"))(io::ErrorKind::NotFound.into()))
+    }
+
+    /// The switch loses `percent` (0 to 100) of the frames that a device of the balancer `name` sends, each drawn anew. To
+    /// be set again when the host has booted anew.
+    pub fn set_loss(&self, name: &str, device: &str, percent: u8) -> Result<(), LabError> {
+        loss::set(&self.switches.namespace, &self.port_name(name, device)?, percent)
+    }
+
     /// The balancer `name` crashes as a machine does: first no frame leaves it any more, then its agent, its addresses
     /// and its connections are gone.
     pub fn crash(&mut self, name: &str) -> Result<(), LabError> {
@@ -225,6 +241,6 @@ impl SwitchRoom {
         drop(quiet);
         let rtnl = Rtnl::open(&namespace)?;
         let bridges = segments.iter().map(|name| rtnl.add_bridge(name)).collect::<Result<_, _>>()?;
-        Ok(Self { rtnl, bridges })
+        Ok(Self { namespace, rtnl, bridges })
     }
 }
