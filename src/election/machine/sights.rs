@@ -2,7 +2,6 @@
 
 use super::{
     Machine,
-    probe::Probing,
     rules::{ANSWER_PATIENCE, MAKE_WAY, Rule, Rules, SIGHT_FOR},
     segment::Segment,
     vip::VipState,
@@ -152,7 +151,7 @@ impl VipState {
         match known {
             true if first => probing.pause(now, MAKE_WAY),
             true => {}
-            false => Probing::unknown_prober(probing, now, own_mac_first),
+            false => probing.unknown_prober(now, own_mac_first),
         }
     }
 }

@@ -9,7 +9,7 @@ fn a_lost_lease_ends_ownership_before_anything_is_said_and_the_start_rule_applie
     bench.leases.clear();
     bench.machine.handle_lost(bench.now, &[VIP]);
     bench.says(backup()).run(1);
-    bench.expect(Role::Backup, "nobody is Active yet; the lease ended");
+    bench.expect(Role::Backup, "the lease ended");
     assert!(!bench.vip().graceful && !bench.vip().leased && !bench.spoke_late);
 }
 
@@ -17,7 +17,7 @@ fn a_lost_lease_ends_ownership_before_anything_is_said_and_the_start_rule_applie
 fn revocation_goes_before_the_word_that_it_is_over() {
     let mut bench = Bench::owner("lb1");
     bench.says(active(9_999_999));
-    bench.expect(Role::Backup, "higher epoch");
+    bench.expect(Role::Backup, "lb2 is Active");
     assert!(bench.leases.is_empty() && !bench.spoke_late);
     assert!(bench.said.as_ref().unwrap().lost);
     bench.run(600);
