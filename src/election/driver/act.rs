@@ -9,10 +9,17 @@ use crate::{
     election::{machine::Transmit, wire},
     model::{ElectionEvent, Name, Problem},
 };
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// Steps that one turn makes at most: one after each round of grants.
 const STEPS: usize = 8;
+/// An agent that was stopped after it had decided what to say must not say it: its leases may be over. A heartbeat that
+/// is not sent is one that is lost on the way.
+const STALE: Duration = Duration::from_millis(100);
 
 impl<P: ProbeIo, L: LeaseIo> Driver<P, L> {
     /// Decides and carries out, until nothing is left to decide.
@@ -22,7 +29,7 @@ impl<P: ProbeIo, L: LeaseIo> Driver<P, L> {
                 break;
             }
             self.machine.handle_timeout(at);
-            let granted = self.carry_out();
+            let granted = self.carry_out(at);
             self.epoch.keep(self.machine.highest_epoch());
             if !granted {
                 break;
@@ -33,10 +40,11 @@ impl<P: ProbeIo, L: LeaseIo> Driver<P, L> {
     }
 
     /// Does what the machine wants done, in order. Says whether it has to be asked again, because of a grant.
-    fn carry_out(&mut self) -> bool {
+    pub(super) fn carry_out(&mut self, decided_at: Instant) -> bool {
         let mut granted = false;
         while let Some(transmit) = self.machine.poll_transmit() {
             match transmit {
+                Transmit::Heartbeat { .. } if now() > decided_at + STALE => {}
                 Transmit::Heartbeat { peer, path, packet } => {
                     let Some(ring) = self.keys.ring() else { continue };
                     let Some(remote) = self.machine.remote(&peer, path) else { continue };

@@ -1,7 +1,7 @@
 //! One turn of the loop, and what it takes in.
 
 use super::{
-    Channels, ElectionInput, LeaseIo, ProbeIo,
+    Channels, ElectionInput, Files, LeaseIo, ProbeIo,
     clocks::{Sleep, now, wall_ms},
     epoch::EpochFile,
     keyfile::KeyFile,
@@ -67,11 +67,35 @@ enum Wake {
 }
 
 impl<P: ProbeIo, L: LeaseIo> Driver<P, L> {
-    /// Before the first turn.
-    pub(super) fn start(&mut self, now: Instant) {
-        self.sleep.detected();
-        self.take_input(now);
-        self.take_held();
+    /// Ready for its first turn.
+    pub(super) fn new(files: Files, probes: P, leases: L, beat: Beat, channels: Channels) -> io::Result<Self> {
+        let session = getrandom::u64().map_err(io::Error::other)?;
+        let (epoch, highest) = EpochFile::open(files.epoch)?;
+        let now = now();
+        let mut driver = Self {
+            machine: Machine::new(now, session, wall_ms(), highest),
+            alarm: Alarm::new()?,
+            keys: KeyFile::new(files.key),
+            epoch,
+            sockets: Sockets::default(),
+            probes,
+            leases,
+            beat,
+            channels,
+            sleep: Sleep::default(),
+            unfit: Vec::new(),
+            fenced: None,
+            chores_at: now,
+            rx_at: now,
+            published: (0, now),
+            probe_error: None,
+            lease_error: None,
+            logged: None,
+        };
+        driver.sleep.detected();
+        driver.take_input(now);
+        driver.take_held();
+        Ok(driver)
     }
 
     /// Waits for something to do and does it; false when it is over.

@@ -125,3 +125,36 @@ fn the_packets_of_the_vips_device_are_counted_while_there_is_somebody_to_hear() 
     let before = wire.counted();
     eventually("each driver counts again and again", || wire.counted() > before + 4);
 }
+
+#[test]
+fn what_was_decided_long_ago_is_not_said_any_more() {
+    let (namespace, dir) = (namespace(), tempfile::tempdir().unwrap());
+    let key = write_key(dir.path(), KEY);
+    namespace
+        .run(|| {
+            let peer = UdpSocket::bind(address(2, 0)).unwrap();
+            peer.set_nonblocking(true).unwrap();
+            let (_input, input) = watch::channel(input(1, peers(1)));
+            let (_held, held) = watch::channel(HeldReport::default());
+            let channels = Channels {
+                input,
+                held,
+                view: watch::channel(Arc::default()).0,
+                problems: watch::channel(Vec::new()).0,
+            };
+            let files = Files { epoch: dir.path().join("epoch"), key };
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let _inside = runtime.enter();
+            let probes = FakeProbe::new(Wire::default());
+            let mut driver = turn::Driver::new(files, probes, FakeLeases::default(), beat(), channels).unwrap();
+            let mut arrives = |age: Duration| {
+                let at = driver.machine.poll_timeout().max(clocks::now() + Duration::from_millis(60));
+                driver.machine.handle_timeout(at);
+                driver.carry_out(clocks::now().checked_sub(age).unwrap());
+                peer.recv(&mut [0; 2000]).is_ok()
+            };
+            assert!(!arrives(Duration::from_secs(1)));
+            assert!(arrives(Duration::ZERO));
+        })
+        .unwrap();
+}

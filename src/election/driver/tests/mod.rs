@@ -189,9 +189,9 @@ async fn reconcile(
 
 #[track_caller]
 fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let begin = super::now();
+    let begin = clocks::now();
     while !holds() {
-        assert!(super::now() < begin + LONG, "not in time: {what}");
+        assert!(clocks::now() < begin + LONG, "not in time: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -199,8 +199,8 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 /// Holds now and for a while.
 #[track_caller]
 fn stays(what: &str, time: Duration, mut holds: impl FnMut() -> bool) {
-    let begin = super::now();
-    while super::now() < begin + time {
+    let begin = clocks::now();
+    while clocks::now() < begin + time {
         assert!(holds(), "does not stay: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -225,7 +225,7 @@ fn pair(paths: u16) -> Pair {
 
 #[test]
 fn the_log_is_told_each_event_once() {
-    let at = super::now();
+    let at = clocks::now();
     let event = |text: &str| Arc::new(ElectionEvent { at, subject: "web".into(), message: text.into() });
     let events: Vec<_> = ["a", "b", "c"].map(event).into();
     let words = |last| unlogged(&events, last).iter().map(|event| event.message.as_str()).collect::<String>();
