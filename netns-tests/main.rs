@@ -8,8 +8,11 @@
 
 mod backends;
 mod bad_input;
+mod boot;
+mod cut;
 mod drift;
 mod drill;
+mod dying;
 mod failback;
 mod files;
 mod harness;
@@ -17,15 +20,20 @@ mod heartbeats;
 mod isolation;
 mod lab;
 mod listeners;
+mod lossy;
+mod meddling;
 mod restart;
 mod seeing;
+mod standby;
+mod surroundings;
 mod takeover;
+mod watching;
 
 use libtest_mimic::{Arguments, Trial};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    if let Some(code) = isolation::act_as_probe() {
+    if let Some(code) = isolation::act_as_probe().or_else(harness::without_nft::act_as_launcher) {
         return code;
     }
     let mut arguments = Arguments::from_args();
@@ -39,7 +47,15 @@ fn main() -> ExitCode {
     let cases = [
         isolation::CASES,
         lab::CASES,
+        watching::CASES,
         takeover::CASES,
+        dying::CASES,
+        cut::CASES,
+        lossy::CASES,
+        boot::CASES,
+        meddling::CASES,
+        surroundings::CASES,
+        standby::CASES,
         failback::CASES,
         restart::CASES,
         drift::CASES,
@@ -51,6 +67,9 @@ fn main() -> ExitCode {
         seeing::CASES,
         drill::CASES,
     ];
-    let trials = cases.into_iter().flatten().map(|case| Trial::test(case.name, || harness::run(case)));
+    let trials = cases
+        .into_iter()
+        .flatten()
+        .map(|case| Trial::test(case.name, || harness::run(case)).with_ignored_flag(case.long));
     libtest_mimic::run(&arguments, trials.collect()).exit_code()
 }

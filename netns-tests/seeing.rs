@@ -62,7 +62,7 @@ fn check_has_the_exit_codes_of_a_monitoring_plugin(bench: &mut Bench) -> Outcome
 
 fn status_prints_a_table_and_json(bench: &mut Bench) -> Outcome {
     let world = bench.running(&State::pair())?;
-    let socket = socket(world, "lb1")?;
+    let socket = world.socket("lb1")?;
     let table = world.lbagent("lb1", &["status", "--socket", &socket])?;
     let table = String::from_utf8(table.stdout)?;
     for word in ["web", VIP4, "Active", "lb2"] {
@@ -86,14 +86,7 @@ fn agrees(world: &World, node: &str) -> Result<bool, Failure> {
 }
 
 fn check(world: &World, node: &str, arguments: &[&str]) -> Result<i32, Failure> {
-    let socket = socket(world, node)?;
-    let arguments = [&["check", "--socket", &socket], arguments].concat();
-    world.lbagent(node, &arguments)?.status.code().ok_or_else(|| "killed".into())
-}
-
-fn socket(world: &World, node: &str) -> Result<String, Failure> {
-    let agent = world.lab.balancer(node)?.agent().ok_or("no agent")?;
-    Ok(agent.socket().to_string_lossy().into_owned())
+    Ok(world.check(node, arguments)?.0)
 }
 
 fn counters_alone_wake_nobody(bench: &mut Bench) -> Outcome {

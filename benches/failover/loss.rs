@@ -10,6 +10,7 @@ use super::{
     rig::{Contender, Heartbeats, Rig, Setup},
 };
 use lbagent::drill::lab::clock::now;
+use lbagent::drill::lab::impair::{Frames, Way};
 use std::{
     process::{Child, Command, Stdio},
     time::Duration,
@@ -31,7 +32,7 @@ pub(crate) fn figures(_: &Options) -> Result<Report, Failure> {
     Ok(report)
 }
 
-fn lossy(what: &str, paths: &[(&str, u8)]) -> Result<Report, Failure> {
+fn lossy(what: &str, paths: &[(&str, u32)]) -> Result<Report, Failure> {
     let mut rigs = Vec::new();
     for contender in Contender::ALL.into_iter().filter(|contender| contender.is_installed()) {
         let heartbeats = if contender == Contender::Lbagent { Heartbeats::Both } else { Heartbeats::Back };
@@ -40,15 +41,16 @@ fn lossy(what: &str, paths: &[(&str, u8)]) -> Result<Report, Failure> {
     let watches = rigs.iter_mut().map(Rig::settle).collect::<Result<Vec<_>, _>>()?;
     eprintln!("{what}");
     let hogs = (0..HOGS).map(|_| Hog::start(&rigs[0])).collect::<Result<Vec<_>, _>>()?;
+    let mut losses = Vec::new();
     for rig in &rigs {
         for (node, (device, percent)) in PAIR.iter().flat_map(|node| paths.iter().map(move |path| (node, path))) {
-            rig.lab.set_loss(node, device, *percent)?;
+            losses.push(rig.lab.impair(node, device, Way::Out, Frames::All, *percent)?);
         }
     }
     let since = now();
     std::thread::sleep(MINUTE);
     let end = now();
-    drop(hogs);
+    drop((losses, hogs));
     let mut report = Report::default();
     for contender in Contender::ALL {
         let found = rigs.iter().position(|rig| rig.setup.contender == contender);

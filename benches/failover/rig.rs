@@ -124,9 +124,6 @@ impl Rig {
         for node in PAIR {
             self.crash(node)?;
             self.lab.boot(node)?;
-            for device in ["eth0", "eth1"] {
-                self.lab.set_loss(node, device, 0)?;
-            }
         }
         if self.setup.splits { self.cut_front(false) } else { Ok(()) }
     }

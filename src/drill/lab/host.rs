@@ -126,6 +126,23 @@ impl Host {
         Some(port_name(self.number, position))
     }
 
+    /// Removes a device.
+    pub(super) fn unplug(&mut self, switches: &SwitchRoom, device: &str) -> Result<(), LabError> {
+        for (_, port) in self.ports.extract_if(.., |(name, _)| name == device) {
+            switches.rtnl.delete_link(port)?;
+        }
+        Ok(())
+    }
+
+    /// Makes a device anew that was removed.
+    pub(super) fn plug(&mut self, switches: &SwitchRoom, device: &str) -> Result<(), LabError> {
+        let interfaces = self.plan.interfaces.clone();
+        for (position, interface) in interfaces.iter().enumerate().filter(|(_, nic)| nic.name == device) {
+            self.connect(position, interface, switches)?;
+        }
+        Ok(())
+    }
+
     pub(super) fn start_agent(&mut self, config: &AgentConfig, dir: &Path) -> Result<(), LabError> {
         if let Some(mut old) = self.agent.take() {
             old.kill();

@@ -20,7 +20,8 @@ pub mod answers;
 pub mod clock;
 pub mod explain;
 pub mod host;
-mod loss;
+pub mod impair;
+pub mod nft;
 mod plan;
 pub mod rtnl;
 pub mod server;
@@ -31,6 +32,7 @@ pub mod traffic;
 use crate::{kernel::netns::NetNs, model::Name};
 use agent::{Agent, AgentConfig};
 use host::Host;
+use impair::{Frames, Impairment, Way};
 use nix::sys::signal::Signal;
 use rtnl::Rtnl;
 use std::{
@@ -164,6 +166,11 @@ impl Lab {
         self.balancer(name)?.set_forwarding(&self.switches, Some(device), forwarding)
     }
 
+    /// Where the switches are: for faults that lie on the way between two hosts.
+    pub fn switch_room(&self) -> &NetNs {
+        &self.switches.namespace
+    }
+
     /// The name, in the switch room, of the port that a device of a balancer is plugged into.
     pub fn port_name(&self, name: &str, device: &str) -> Result<String, LabError> {
         let found = self.balancer(name)?.port_name(device);
@@ -171,10 +178,29 @@ impl Lab {
             .ok_or_else(|| LabError::on(format!("find the port of {device} of {name}"))(io::ErrorKind::NotFound.into()))
     }
 
-    /// The switch loses `percent` (0 to 100) of the frames that a device of the balancer `name` sends, each drawn anew. To
-    /// be set again when the host has booted anew.
-    pub fn set_loss(&self, name: &str, device: &str, percent: u8) -> Result<(), LabError> {
-        loss::set(&self.switches.namespace, &self.port_name(name, device)?, percent)
+    /// `percent` (0 to 100) of `frames` are lost at the port of a device of the balancer `name`, each by its own throw of
+    /// the dice, as long as what this returns lives.
+    pub fn impair(
+        &self,
+        name: &str,
+        device: &str,
+        way: Way,
+        frames: Frames,
+        percent: u32,
+    ) -> Result<Impairment, LabError> {
+        Impairment::new(self.switch_room(), &self.port_name(name, device)?, way, frames, percent)
+    }
+
+    /// A device of the balancer `name` is taken out: its addresses, routes and sockets' bindings go with it.
+    pub fn unplug(&mut self, name: &str, device: &str) -> Result<(), LabError> {
+        let (switches, host) = self.balancer_to_change(name)?;
+        host.unplug(switches, device)
+    }
+
+    /// The device is put back in, as it was, with the host's own addresses.
+    pub fn plug(&mut self, name: &str, device: &str) -> Result<(), LabError> {
+        let (switches, host) = self.balancer_to_change(name)?;
+        host.plug(switches, device)
     }
 
     /// The balancer `name` crashes as a machine does: first no frame leaves it any more, then its agent, its addresses

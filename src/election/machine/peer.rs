@@ -44,6 +44,8 @@ pub(super) struct PeerState {
     pub(super) heartbeat: Heartbeat,
     /// Remembered after its death: its kernel may outlive its agent.
     pub(super) macs: Vec<Mac>,
+    /// What answered for its own address on the segment of a Vip.
+    pub(super) met_as: Option<Mac>,
     pub(super) claims: BTreeMap<IpAddr, HeardClaim>,
     pub(super) version: String,
     /// Its kernel ends its ownership when its agent stops proving it, as it said last.
@@ -110,6 +112,7 @@ impl PeerState {
             last_heard: None,
             mutual_since: None,
             macs: Vec::new(),
+            met_as: None,
             claims: BTreeMap::new(),
             version: String::new(),
             fenced: false,
@@ -264,6 +267,16 @@ impl PeerState {
         let missed = self.last_heard? + self.heartbeat.interval * 3 / 2;
         let at = self.dead_at()?.checked_sub(probe_time).map_or(missed, |lead| missed.max(lead));
         Some(self.hinted_at.map_or(at, |hinted| at.min(hinted)))
+    }
+
+    /// One of its devices.
+    pub(super) fn has_mac(&self, mac: Mac) -> bool {
+        self.macs.contains(&mac) || self.met_as == Some(mac)
+    }
+
+    /// Neither its heartbeats nor its own address has ever been seen.
+    pub(super) fn is_unmet(&self) -> bool {
+        self.macs.is_empty() && self.met_as.is_none()
     }
 
     /// Each hears the other.

@@ -85,6 +85,10 @@ impl VipState {
         if self.release.is_some() {
             return None;
         }
+        if self.deaf {
+            self.explain_unusable(rivals, out);
+            return None;
+        }
         let started = self.start_end(ctx)?;
         let blockers: Vec<&Rival> = self.blockers(ctx, rivals).collect();
         let blocked = |rival: &&Rival| blockers.iter().any(|blocker| blocker.name == rival.name);

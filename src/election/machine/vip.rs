@@ -107,6 +107,8 @@ pub(super) struct VipState {
     /// This node sees silence while another one owns; see [`crate::election::wire::Claim`].
     pub(super) sees_silence: bool,
     pub(super) has_references: bool,
+    /// Nothing comes in on the device.
+    pub(super) deaf: bool,
     /// References once answered here, and none does now.
     pub(super) blind: bool,
     pub(super) settled: bool,
@@ -168,6 +170,7 @@ impl VipState {
             audit: Audit::default(),
             sees_silence: false,
             has_references: false,
+            deaf: false,
             blind: false,
             settled: false,
             lost_until: None,
@@ -224,7 +227,7 @@ impl VipState {
 
     /// Nothing speaks against this node.
     pub(super) fn eligible(&self) -> bool {
-        let able = self.unfit.is_empty() && self.cannot_hold_until.is_none();
+        let able = self.unfit.is_empty() && self.cannot_hold_until.is_none() && !self.deaf;
         self.takes_part() && self.candidate.eligibility.is_eligible() && able
     }
 
@@ -236,6 +239,7 @@ impl VipState {
             () if !self.unfit.is_empty() => self.unfit.clone(),
             () if !eligibility.reasons.is_empty() => eligibility.reasons.join(", "),
             () if self.candidate.link.is_none() => "there is no device for the addresses".to_owned(),
+            () if self.deaf => super::audit::DEAF.to_owned(),
             () if self.cannot_hold_until.is_some() => "the addresses could not be added".to_owned(),
             () => String::new(),
         }
