@@ -7,7 +7,7 @@ use crate::{
         lease::{Beat, Leases},
         machine::HeldReport,
     },
-    kernel::{probe::Prober, rx},
+    kernel::{probe::Prober, rx::RxCounters},
     model::{ElectionView, Link, ObservedNetwork, Problem, Sight},
 };
 use std::{
@@ -60,29 +60,32 @@ impl Election {
 fn run(files: Files, leases: Leases, beat: Beat, channels: Channels) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let probes = Probes(Prober::new().map_err(io::Error::other)?);
+        let probes = Probes { prober: Prober::new().map_err(io::Error::other)?, counters: RxCounters::open()? };
         driver::run(files, probes, leases, beat, channels).await
     })
 }
 
 /// The kernel's probes, for the driver.
-struct Probes(Prober);
+struct Probes {
+    prober: Prober,
+    counters: RxCounters,
+}
 
 impl ProbeIo for Probes {
     fn watch(&self, ips: &BTreeSet<IpAddr>, links: &BTreeMap<u32, Link>) {
-        self.0.watch(ips.iter().copied());
-        self.0.own(&ObservedNetwork { links: links.clone(), ..ObservedNetwork::default() });
+        self.prober.watch(ips.iter().copied());
+        self.prober.own(&ObservedNetwork { links: links.clone(), ..ObservedNetwork::default() });
     }
 
     fn send(&self, link: &Link, ip: IpAddr) -> io::Result<()> {
-        self.0.send(link, ip).map_err(io::Error::other)
+        self.prober.send(link, ip).map_err(io::Error::other)
     }
 
     async fn recv(&self) -> Sight {
-        self.0.recv().await
+        self.prober.recv().await
     }
 
     fn rx_packets(&self, link: &Link) -> io::Result<u64> {
-        rx::rx_packets(&link.name)
+        self.counters.packets(&link.name)
     }
 }

@@ -1,14 +1,40 @@
 //! How much a device has received, by which a deaf one is told from a quiet one.
 
-use std::{fs, io};
+use std::{fs::File, io, os::unix::fs::FileExt};
 
-/// Of the namespace that the calling thread is in.
 const COUNTERS: &str = "/proc/thread-self/net/dev";
+/// A line is shorter than 200 bytes.
+const CHUNK: usize = 8192;
 
-/// Frames that the device of this name has received since it was made. `NotFound` if there is none.
-pub fn rx_packets(link_name: &str) -> io::Result<u64> {
-    find(&fs::read_to_string(COUNTERS)?, link_name)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("no device {link_name} in {COUNTERS}")))
+/// The counters of all devices of one network namespace, also of those that appear later.
+#[derive(Debug)]
+pub struct RxCounters(File);
+
+impl RxCounters {
+    /// Of the namespace that the calling thread is in; of no other, wherever it is used later.
+    pub fn open() -> io::Result<Self> {
+        Ok(Self(File::open(COUNTERS)?))
+    }
+
+    /// Frames that the device of this name has received since it was made. `NotFound` if there is none.
+    pub fn packets(&self, link_name: &str) -> io::Result<u64> {
+        find(&self.read()?, link_name)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("no device {link_name} in {COUNTERS}")))
+    }
+
+    /// The kernel makes the text anew when it is read from its beginning.
+    fn read(&self) -> io::Result<String> {
+        let mut text = Vec::new();
+        loop {
+            let start = text.len();
+            text.resize(start + CHUNK, 0);
+            let len = self.0.read_at(&mut text[start..], start as u64)?;
+            text.truncate(start + len);
+            if len == 0 {
+                return String::from_utf8(text).map_err(|_| io::ErrorKind::InvalidData.into());
+            }
+        }
+    }
 }
 
 /// Two lines of headings, then `NAME: BYTES PACKETS …` of what was received, and so on.
@@ -21,7 +47,7 @@ fn find(text: &str, link_name: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::testing::{Host, eventually, joined};
+    use crate::kernel::testing::{Host, block_on, eventually, joined};
 
     const TEXT: &str = "Inter-|   Receive                                                |  Transmit\n \
         face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs\n    \
@@ -40,20 +66,21 @@ mod tests {
     #[test]
     fn counts_what_comes_in() {
         let [host, peer] = joined();
-        let before = host.blocking(|| rx_packets("eth0").unwrap());
+        let counters = host.blocking(|| RxCounters::open().unwrap());
+        let count = || counters.packets("eth0").unwrap();
+        let before = count();
         peer.run(async |net| {
             let announcer = crate::kernel::announce::Announcer::new().unwrap();
             let link = net.link("eth0").await;
             announcer.announce(&link, [192, 0, 2, 1].into()).unwrap();
         });
-        host.run(async |_| {
-            eventually("two frames more", async || (rx_packets("eth0").unwrap() >= before + 2).then_some(())).await;
-        });
+        // From outside the namespace.
+        block_on(eventually("two frames more", async || (count() >= before + 2).then_some(())));
     }
 
     #[test]
     fn a_device_that_is_not_there_is_not_found() {
-        let error = Host::new().blocking(|| rx_packets("eth7").unwrap_err());
+        let error = Host::new().blocking(|| RxCounters::open().unwrap().packets("eth7").unwrap_err());
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 }

@@ -9,6 +9,7 @@
 //! An idle node has 80 heartbeats a second to send and as many to hear. So nothing here asks the kernel for what it has
 //! told already, no wake-up is for nothing, and counters are published once a second.
 
+mod act;
 mod clocks;
 mod epoch;
 mod keyfile;
@@ -17,18 +18,8 @@ mod sockets;
 mod tests;
 mod turn;
 
-use super::{
-    lease::Beat,
-    machine::{HeldReport, Machine},
-};
-use crate::{
-    kernel::alarm::Alarm,
-    model::{Candidate, ElectionView, Front, Link, Mac, Name, Peer, Problem, Sight},
-};
-use clocks::{Sleep, now, wall_ms};
-use epoch::EpochFile;
-use keyfile::KeyFile;
-use sockets::Sockets;
+use super::{lease::Beat, machine::HeldReport};
+use crate::model::{Candidate, ElectionView, Front, Link, Mac, Name, Peer, Problem, Sight};
 use std::{
     collections::{BTreeMap, BTreeSet},
     future::Future,
@@ -120,30 +111,7 @@ pub async fn run(
     beat: Beat,
     channels: Channels,
 ) -> io::Result<()> {
-    let session = getrandom::u64().map_err(io::Error::other)?;
-    let (epoch, highest) = EpochFile::open(files.epoch)?;
-    let now = now();
-    let mut driver = Driver {
-        machine: Machine::new(now, session, wall_ms(), highest),
-        alarm: Alarm::new()?,
-        keys: KeyFile::new(files.key),
-        epoch,
-        sockets: Sockets::default(),
-        probes,
-        leases,
-        beat,
-        channels,
-        sleep: Sleep::default(),
-        unfit: Vec::new(),
-        fenced: None,
-        chores_at: now,
-        rx_at: now,
-        published: (0, now),
-        probe_error: None,
-        lease_error: None,
-        logged: None,
-    };
-    driver.start(now);
+    let mut driver = Driver::new(files, probes, leases, beat, channels)?;
     while driver.turn().await? {}
     Ok(())
 }

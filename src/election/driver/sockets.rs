@@ -22,8 +22,6 @@ pub(super) struct Sockets {
 }
 
 struct PathSocket {
-    /// Of the path, as both ends call it.
-    index: usize,
     local: SocketAddr,
     socket: Option<DatagramSocket>,
     bind_error: Option<io::Error>,
@@ -49,13 +47,12 @@ impl Default for Sockets {
 }
 
 impl Sockets {
-    /// Changes the set of paths, by index; an address that stays keeps its socket.
-    pub(super) fn want(&mut self, now: Instant, ends: impl IntoIterator<Item = (usize, SocketAddr)>) {
+    /// Changes the set of paths; an address that stays keeps its socket.
+    pub(super) fn want(&mut self, now: Instant, locals: &[SocketAddr]) {
         let mut old = std::mem::take(&mut self.paths);
-        for (index, local) in ends {
-            let kept = old.iter().position(|path| path.local == local).map(|place| old.swap_remove(place));
-            let path = kept.unwrap_or_else(|| PathSocket::new(now, local));
-            self.paths.push(PathSocket { index, ..path });
+        for local in locals {
+            let kept = old.iter().position(|path| path.local == *local).map(|place| old.swap_remove(place));
+            self.paths.push(kept.unwrap_or_else(|| PathSocket::new(now, *local)));
         }
         // What is not wanted any more is closed first: it may be in the way.
         drop(old);
@@ -82,14 +79,14 @@ impl Sockets {
 
     /// Hands over what has arrived, with its path, but only so much of each socket that a flood keeps nothing waiting.
     pub(super) fn receive(&mut self, batches: usize, mut take: impl FnMut(usize, Arrival<'_>)) {
-        for path in &self.paths {
+        for (index, path) in self.paths.iter().enumerate() {
             let Some(socket) = &path.socket else { continue };
             let errors = std::iter::from_fn(|| socket.error()).take(batches);
-            errors.for_each(|(remote, error)| take(path.index, Arrival::Undelivered(remote, error)));
+            errors.for_each(|(remote, error)| take(index, Arrival::Undelivered(remote, error)));
             for _ in 0..batches {
                 let more = socket.take(&mut self.batch);
                 let datagrams = self.batch.datagrams();
-                datagrams.for_each(|(source, bytes)| take(path.index, Arrival::Datagram(source, bytes)));
+                datagrams.for_each(|(source, bytes)| take(index, Arrival::Datagram(source, bytes)));
                 if !more {
                     break;
                 }
@@ -99,7 +96,7 @@ impl Sockets {
 
     /// Sends one datagram. One that cannot be sent is lost, as one that is lost on the way.
     pub(super) fn send(&mut self, index: usize, remote: SocketAddr, bytes: &[u8]) {
-        let Some(path) = self.paths.iter_mut().find(|path| path.index == index) else { return };
+        let Some(path) = self.paths.get_mut(index) else { return };
         let Some(socket) = &path.socket else { return };
         path.send_error = socket.send(remote, bytes).err().map(|error| (remote, error));
     }
@@ -126,7 +123,7 @@ impl Sockets {
 
 impl PathSocket {
     fn new(now: Instant, local: SocketAddr) -> Self {
-        Self { index: 0, local, socket: None, bind_error: None, retry_at: now, pause: FIRST_RETRY, send_error: None }
+        Self { local, socket: None, bind_error: None, retry_at: now, pause: FIRST_RETRY, send_error: None }
     }
 
     fn bind(&mut self, now: Instant) {

@@ -1,20 +1,16 @@
-//! One turn of the loop.
+//! One turn of the loop, and what it takes in.
 
 use super::{
-    Channels, ElectionInput, LeaseIo, ProbeIo,
+    Channels, ElectionInput, Files, LeaseIo, ProbeIo,
     clocks::{Sleep, now, wall_ms},
     epoch::EpochFile,
     keyfile::KeyFile,
     sockets::{Arrival, Sockets},
 };
 use crate::{
-    election::{
-        lease::Beat,
-        machine::{Machine, Transmit},
-        wire,
-    },
+    election::{lease::Beat, machine::Machine, wire},
     kernel::alarm::Alarm,
-    model::{ElectionEvent, Name, Problem, Sight},
+    model::{ElectionEvent, Problem, Sight},
 };
 use futures::FutureExt;
 use std::{
@@ -29,10 +25,8 @@ use std::{
 const SIGHTS: usize = 64;
 /// Batches of datagrams that one turn takes from one socket.
 const BATCHES: usize = 4;
-/// Steps that one turn makes at most: one after each round of grants.
-const STEPS: usize = 8;
 /// How often the key file and failed sockets are looked at, and counters published.
-const CHORES_EVERY: Duration = Duration::from_secs(1);
+pub(super) const CHORES_EVERY: Duration = Duration::from_secs(1);
 /// How often the packets of watched devices are counted,
 const RX_EVERY: Duration = Duration::from_millis(100);
 /// and how long that may wait for a turn that is made anyhow.
@@ -73,11 +67,35 @@ enum Wake {
 }
 
 impl<P: ProbeIo, L: LeaseIo> Driver<P, L> {
-    /// Before the first turn.
-    pub(super) fn start(&mut self, now: Instant) {
-        self.sleep.detected();
-        self.take_input(now);
-        self.take_held();
+    /// Ready for its first turn.
+    pub(super) fn new(files: Files, probes: P, leases: L, beat: Beat, channels: Channels) -> io::Result<Self> {
+        let session = getrandom::u64().map_err(io::Error::other)?;
+        let (epoch, highest) = EpochFile::open(files.epoch)?;
+        let now = now();
+        let mut driver = Self {
+            machine: Machine::new(now, session, wall_ms(), highest),
+            alarm: Alarm::new()?,
+            keys: KeyFile::new(files.key),
+            epoch,
+            sockets: Sockets::default(),
+            probes,
+            leases,
+            beat,
+            channels,
+            sleep: Sleep::default(),
+            unfit: Vec::new(),
+            fenced: None,
+            chores_at: now,
+            rx_at: now,
+            published: (0, now),
+            probe_error: None,
+            lease_error: None,
+            logged: None,
+        };
+        driver.sleep.detected();
+        driver.take_input(now);
+        driver.take_held();
+        Ok(driver)
     }
 
     /// Waits for something to do and does it; false when it is over.
@@ -129,7 +147,7 @@ impl<P: ProbeIo, L: LeaseIo> Driver<P, L> {
     }
 
     /// What this node must not believe any more.
-    fn take_losses(&mut self, now: Instant) {
+    pub(super) fn take_losses(&mut self, now: Instant) {
         if self.sleep.detected() {
             self.machine.handle_jump(now);
         }
@@ -155,8 +173,7 @@ impl<P: ProbeIo, L: LeaseIo> Driver<P, L> {
         self.probes.watch(&watched(&input), &input.links);
         self.machine.handle_fronts(now, input.fronts);
         self.machine.handle_desired(now, &input.node, &input.peers, input.candidates, input.macs);
-        let own = input.peers.iter().find(|peer| peer.name == input.node);
-        self.sockets.want(now, own.into_iter().flat_map(|own| own.addresses.iter().copied().enumerate()));
+        self.sockets.want(now, &self.machine.local_ends());
         self.chores_at = now;
     }
 
@@ -222,86 +239,6 @@ impl<P: ProbeIo, L: LeaseIo> Driver<P, L> {
             changed
         });
     }
-
-    /// Decides and carries out, until nothing is left to decide.
-    fn step(&mut self, mut at: Instant) {
-        for _ in 0..STEPS {
-            if at < self.machine.poll_timeout() {
-                break;
-            }
-            self.machine.handle_timeout(at);
-            let granted = self.carry_out();
-            self.epoch.keep(self.machine.highest_epoch());
-            if !granted {
-                break;
-            }
-            at = now();
-            self.take_losses(at);
-        }
-    }
-
-    /// Does what the machine wants done, in order. Says whether it has to be asked again, because of a grant.
-    fn carry_out(&mut self) -> bool {
-        let mut granted = false;
-        while let Some(transmit) = self.machine.poll_transmit() {
-            match transmit {
-                Transmit::Heartbeat { peer, path, packet } => {
-                    let Some(ring) = self.keys.ring() else { continue };
-                    let Some(remote) = self.machine.remote(&peer, path) else { continue };
-                    self.sockets.send(path, remote, &wire::encode(&packet, ring));
-                }
-                Transmit::Probe { link, ip } => self.probe(link, ip),
-                Transmit::Ticket { id, ttl } => {
-                    // The grant will fail for want of it.
-                    self.leases.ticket(id, ttl).unwrap_or_else(|error| self.refused(&error));
-                }
-                Transmit::Grant { vip, ticket, ips } => {
-                    self.grant(&vip, ticket, &ips);
-                    granted = true;
-                }
-                Transmit::Revoke { ips } => self.leases.revoke(&ips),
-            }
-        }
-        granted
-    }
-
-    fn grant(&mut self, vip: &Name, ticket: u64, ips: &[IpAddr]) {
-        let granted = self.leases.grant(ticket, ips).unwrap_or_else(|error| {
-            self.refused(&error);
-            false
-        });
-        self.machine.handle_grant(now(), vip, granted);
-    }
-
-    fn refused(&mut self, error: &str) {
-        let message = format!("{error}; without a lease no address is claimed");
-        self.lease_error = Some(Problem::error("LeaseRefused", message));
-    }
-
-    fn probe(&mut self, link: u32, ip: IpAddr) {
-        let input = self.channels.input.borrow();
-        let Some(link) = input.links.get(&link) else { return self.machine.handle_probe_failed(ip) };
-        if let Err(error) = self.probes.send(link, ip) {
-            let message = format!("cannot probe {ip} on {}: {error}; claims wait for up to one second", link.name);
-            self.probe_error = Some(Problem::warning("ProbeFailed", message));
-            self.machine.handle_probe_failed(ip);
-        }
-    }
-
-    /// What was decided at once, counters once a second.
-    fn publish(&mut self, now: Instant) {
-        let (revision, at) = self.published;
-        if self.machine.revision() == revision && now < at + CHORES_EVERY {
-            return;
-        }
-        self.published = (self.machine.revision(), now);
-        let view = Arc::new(self.machine.view(now));
-        for event in unlogged(&view.events, self.logged.as_ref()) {
-            tracing::info!("{}: {}", event.subject, event.message);
-        }
-        self.logged = view.events.last().cloned();
-        self.channels.view.send_replace(view);
-    }
 }
 
 /// Every address of which a sight may matter.
@@ -311,13 +248,4 @@ pub(super) fn watched(input: &ElectionInput) -> BTreeSet<IpAddr> {
         candidate.addresses.iter().chain(&candidate.references).chain(nodes)
     });
     each.copied().collect()
-}
-
-/// The events after `last`; all of them if it has been forgotten meanwhile.
-pub(super) fn unlogged<'a>(
-    events: &'a [Arc<ElectionEvent>],
-    last: Option<&Arc<ElectionEvent>>,
-) -> &'a [Arc<ElectionEvent>] {
-    let place = last.and_then(|last| events.iter().rposition(|event| Arc::ptr_eq(event, last)));
-    place.map_or(events, |place| &events[place + 1..])
 }

@@ -114,6 +114,11 @@ impl Leases {
         self.lock().events()
     }
 
+    /// Ends the leases of `ips` at once: of addresses that are gone from this host. Those without are none the worse.
+    pub fn revoke(&self, ips: &[IpAddr]) {
+        self.lock().revoke(ips);
+    }
+
     /// Makes the fence again if somebody else has changed it, and says whether that was so. `meddler`: who, if known.
     pub fn repair(&self, meddler: Option<Meddler>) -> Result<bool, KernelError> {
         self.lock().repair(meddler)
@@ -168,7 +173,7 @@ impl LeaseIo for Leases {
     }
 
     fn revoke(&self, ips: &[IpAddr]) {
-        self.lock().revoke(ips);
+        Leases::revoke(self, ips);
     }
 
     fn lost(&self, now: Instant) -> Vec<IpAddr> {

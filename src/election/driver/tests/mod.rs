@@ -1,9 +1,10 @@
 //! Drivers over the loopback of a namespace of their own, with a fake wire to probe and a model reconcile loop.
 
 mod fakes;
+mod leases;
 mod schedules;
 
-use super::{turn::unlogged, *};
+use super::{act::unlogged, *};
 use crate::{
     election::{lease::Progress, wire},
     kernel::netns::NetNs,
@@ -110,12 +111,15 @@ fn namespace() -> NetNs {
 
 impl Node {
     fn start(namespace: &NetNs, key: &Path, wire: &Wire, input: ElectionInput) -> Self {
+        Self::start_on(namespace, key, wire, FakeLeases::default(), input)
+    }
+
+    fn start_on(namespace: &NetNs, key: &Path, wire: &Wire, leases: FakeLeases, input: ElectionInput) -> Self {
         let (view_sender, view) = watch::channel(Arc::default());
         let (problem_sender, problems) = watch::channel(Vec::new());
         let (end, ended) = mpsc::channel();
         let (key, wire, namespace) = (key.to_owned(), wire.clone(), namespace.clone());
         let (input, input_receiver) = watch::channel(input);
-        let leases = FakeLeases::default();
         let theirs = leases.clone();
         std::thread::spawn(move || {
             namespace.enter().unwrap();
@@ -185,9 +189,9 @@ async fn reconcile(
 
 #[track_caller]
 fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let begin = super::now();
+    let begin = clocks::now();
     while !holds() {
-        assert!(super::now() < begin + LONG, "not in time: {what}");
+        assert!(clocks::now() < begin + LONG, "not in time: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -195,8 +199,8 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 /// Holds now and for a while.
 #[track_caller]
 fn stays(what: &str, time: Duration, mut holds: impl FnMut() -> bool) {
-    let begin = super::now();
-    while super::now() < begin + time {
+    let begin = clocks::now();
+    while clocks::now() < begin + time {
         assert!(holds(), "does not stay: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -221,7 +225,7 @@ fn pair(paths: u16) -> Pair {
 
 #[test]
 fn the_log_is_told_each_event_once() {
-    let at = super::now();
+    let at = clocks::now();
     let event = |text: &str| Arc::new(ElectionEvent { at, subject: "web".into(), message: text.into() });
     let events: Vec<_> = ["a", "b", "c"].map(event).into();
     let words = |last| unlogged(&events, last).iter().map(|event| event.message.as_str()).collect::<String>();
