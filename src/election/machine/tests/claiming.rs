@@ -266,3 +266,15 @@ fn slower_timers_end_their_probes_with_the_dead_timer() {
     let took = until_active(&mut bench, 300).unwrap();
     assert!(took <= MS * 90, "{took:?}");
 }
+
+#[test]
+fn a_node_that_restarts_again_and_again_does_not_keep_the_others_waiting_by_what_it_has() {
+    let restarted = Claim { role: Role::Initialize, holding: true, settled: false, ..backup() };
+    for (fenced, role) in [(true, Role::Active), (false, Role::Backup)] {
+        let mut bench = Bench::follower("lb2");
+        bench.run(500);
+        bench.peer_fenced = fenced;
+        bench.says(restarted.clone()).run(90);
+        assert_eq!(bench.vip().role, role, "an unfenced kernel answers, whatever its agent says");
+    }
+}
