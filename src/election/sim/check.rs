@@ -14,6 +14,8 @@ const MS: Duration = Duration::from_millis(1);
 const MEET: Duration = Duration::from_millis(60);
 /// Where one of them is stopped, its lease has to end.
 const EXPIRE: Duration = Duration::from_millis(310);
+/// Where one cannot fence, the other does not wait for its answers to end for ever, and then the two may insist.
+const INSIST: Duration = Duration::from_millis(600);
 /// How long nobody may own an address while a healthy node is there.
 const VACANT: Duration = Duration::from_millis(1200);
 
@@ -61,18 +63,16 @@ impl Checker {
         for at in 0..world.vips.len() {
             let ip = world.vips[at];
             let speakers = world.speakers(ip);
-            both |= speakers.len() > 1;
+            if speakers.len() > 1 {
+                both = true;
+                self.overlap.get_or_insert(world.now);
+            }
             self.two_owners(world, ip, &speakers);
             self.no_owner(world, ip, &speakers);
             self.tell(world, ip, speakers);
         }
-        match (both, self.overlap) {
-            (true, None) => self.overlap = Some(world.now),
-            (false, Some(since)) => {
-                self.overlap = None;
-                self.overlaps.push(world.now - since);
-            }
-            _ => {}
+        if let Some(since) = self.overlap.take_if(|_| !both) {
+            self.overlaps.push(world.now - since);
         }
     }
 
@@ -101,15 +101,14 @@ impl Checker {
     fn two_owners(&mut self, world: &World, ip: IpAddr, speakers: &[usize]) {
         let (Some(a), Some(b)) = (speakers.first(), speakers.get(1)) else { return };
         let Some(connected) = self.connected.get(&(*a, *b)) else { return };
-        // Without a fence the kernel of an agent that does not run answers until the addresses' lifetime ends.
-        if [a, b].iter().any(|host| !world.hosts[**host].fences && !world.hosts[**host].alive()) {
-            return;
-        }
+        let unfenced = [a, b].iter().any(|host| !world.hosts[**host].fences);
         let stopped = [a, b].iter().any(|host| !world.hosts[**host].alive());
         let limit = MEET + self.tolerance + if stopped { EXPIRE } else { Duration::ZERO };
+        let limit = if unfenced { limit + INSIST } else { limit };
         // A claim without proof is no owner to others, so they meet when one of them has it.
         let unproven = [a, b].iter().any(|host| world.unproven(**host));
-        let since = if unproven { self.overlap.unwrap_or(world.now).max(*connected) } else { *connected };
+        let overlap = self.overlap.filter(|_| unproven || unfenced).unwrap_or(*connected);
+        let since = overlap.max(*connected);
         if world.now > since + limit {
             let (a, b) = (&world.hosts[*a].name, &world.hosts[*b].name);
             let since = world.now - *connected;
@@ -162,6 +161,8 @@ impl World {
     fn connected(&self, a: usize, b: usize) -> bool {
         let alive = self.hosts[a].alive() && self.hosts[b].alive();
         let running = self.hosts[a].running() && self.hosts[b].running();
+        // Without a fence the kernel of an agent that does not run answers until the addresses' lifetime ends.
+        let running = running && (alive || (self.hosts[a].fences && self.hosts[b].fences));
         let front = running && self.net.front(a, b) && self.net.front(b, a);
         front || (alive && self.net.round_trip(a, b))
     }
