@@ -1,6 +1,7 @@
 //! The command line: what can be said, and which function answers it.
 
 pub mod apply;
+mod args;
 pub mod check;
 mod client;
 mod help;
@@ -13,23 +14,18 @@ pub mod validate;
 pub mod why;
 
 use crate::{
-    agent::{self, Options},
+    agent,
     desired::{LastGood, load, render, resolve},
     drill,
     model::Desired,
     status::nagios::Report,
 };
-use clap::{Parser, Subcommand, ValueEnum};
-use client::Target;
+use args::{OutputArgs, RunArgs, STATE_DIR, Scope, SocketArgs, TargetArgs};
+use clap::{Parser, Subcommand};
 use std::{
-    net::SocketAddr,
-    num::NonZeroUsize,
     path::{Path, PathBuf},
     process::ExitCode,
 };
-
-const STATE_DIR: &str = "/var/lib/lbagent/state";
-const SOCKET: &str = "/run/lbagent/lbagent.sock";
 
 /// Virtual IPs, failover and load balancing for a pair of Linux boxes, out of one directory of JSON files.
 #[derive(Debug, Parser)]
@@ -105,9 +101,8 @@ enum Command {
     /// Take this node out of service: its VIPs go to the other balancers and stay there
     #[command(after_help = help::STANDBY)]
     Standby {
-        /// The control socket of the agent
-        #[arg(long, env = "LBAGENT_SOCKET", default_value = SOCKET)]
-        socket: PathBuf,
+        #[command(flatten)]
+        agent: SocketArgs,
         /// Even if no other node could serve
         #[arg(long)]
         force: bool,
@@ -117,76 +112,18 @@ enum Command {
     /// Put this node back into service
     #[command(after_help = help::UNSTANDBY)]
     Unstandby {
-        /// The control socket of the agent
-        #[arg(long, env = "LBAGENT_SOCKET", default_value = SOCKET)]
-        socket: PathBuf,
+        #[command(flatten)]
+        agent: SocketArgs,
     },
     /// Remove what an agent that was killed has left on this machine: its VIPs, then its fence
     #[command(after_help = help::RELEASE)]
     Release {
-        /// The control socket of that agent, beside which it kept its records
-        #[arg(long, env = "LBAGENT_SOCKET", default_value = SOCKET)]
-        socket: PathBuf,
+        #[command(flatten)]
+        agent: SocketArgs,
     },
     /// Rehearse a state directory: real agents, simulated servers and clients, a crash and a return
     #[command(after_help = help::DRILL)]
     Drill(drill::DrillArgs),
-}
-
-/// Options of `lbagent run`.
-#[derive(Debug, clap::Args)]
-struct RunArgs {
-    /// Directory of the JSON files, the same on all balancers
-    #[arg(long, env = "LBAGENT_STATE_DIR", default_value = STATE_DIR)]
-    state_dir: PathBuf,
-    /// Where the last good objects are kept [default: STATE_DIR.last-good/NODE]
-    #[arg(long, env = "LBAGENT_LAST_GOOD_DIR")]
-    last_good_dir: Option<PathBuf>,
-    /// The Peer that this node is [default: the host name]
-    #[arg(long, env = "LBAGENT_NODE")]
-    node: Option<String>,
-    /// Keys of the heartbeats: lines `ID HEX`, mode 0600
-    #[arg(long, env = "LBAGENT_KEY_FILE", default_value = "/etc/lbagent/auth.key")]
-    key_file: PathBuf,
-    /// Address of the read-only HTTP endpoint
-    #[arg(long, env = "LBAGENT_HTTP", default_value = "127.0.0.1:9694")]
-    http: SocketAddr,
-    /// Path of the control socket
-    #[arg(long, env = "LBAGENT_SOCKET", default_value = SOCKET)]
-    socket: PathBuf,
-    /// Data-plane threads [default: one per core]
-    #[arg(long, env = "LBAGENT_WORKERS")]
-    workers: Option<NonZeroUsize>,
-}
-
-/// Where `status` and `check` ask.
-#[derive(Debug, clap::Args)]
-struct TargetArgs {
-    /// Ask over this unix socket
-    #[arg(long, env = "LBAGENT_SOCKET", default_value = SOCKET)]
-    socket: PathBuf,
-    /// Ask over HTTP instead
-    #[arg(long)]
-    http: Option<SocketAddr>,
-}
-
-/// How `status` and `why` print.
-#[derive(Debug, Clone, Copy, clap::Args)]
-struct OutputArgs {
-    /// How to print it
-    #[arg(short, long, value_enum, default_value_t = status::Output::Text)]
-    output: status::Output,
-    /// The same as `-o json`
-    #[arg(long, conflicts_with = "output")]
-    json: bool,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Scope {
-    All,
-    Vip,
-    Pool,
-    Peer,
 }
 
 /// Parses the command line, does what it says and returns the process's exit code: 0 for success, 1 for a failure that
@@ -231,9 +168,9 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Schema { kind } => schema::schema(&kind),
         Command::Status { target, output } => status::status(&target.into(), output.into()),
         Command::Why { vip, target, output } => why::explain(&target.into(), &vip, output.into()),
-        Command::Standby { socket, force, reason } => standby::standby(&socket, force, reason.join(" ")),
-        Command::Unstandby { socket } => standby::unstandby(&socket),
-        Command::Release { socket } => release::release(&socket),
+        Command::Standby { agent, force, reason } => standby::standby(&agent.socket, force, reason.join(" ")),
+        Command::Unstandby { agent } => standby::unstandby(&agent.socket),
+        Command::Release { agent } => release::release(&agent.socket),
         Command::Check { target, scope, name, warning, critical } => {
             check::check(&target.into(), &scope.of(name), check::Thresholds { warning, critical })
         }
@@ -267,39 +204,9 @@ fn run(args: RunArgs) -> u8 {
     code
 }
 
-impl From<RunArgs> for Options {
-    fn from(args: RunArgs) -> Self {
-        let RunArgs { state_dir, last_good_dir, node, key_file, http, socket, workers } = args;
-        Self { state_dir, last_good_dir, node, key_file, http, socket, workers }
-    }
-}
-
-impl From<TargetArgs> for Target {
-    fn from(args: TargetArgs) -> Self {
-        args.http.map_or(Self::Socket(args.socket), Self::Http)
-    }
-}
-
-impl From<OutputArgs> for status::Output {
-    fn from(args: OutputArgs) -> Self {
-        if args.json { Self::Json } else { args.output }
-    }
-}
-
-impl Scope {
-    fn of(self, name: Option<String>) -> check::Scope {
-        match self {
-            Self::All => check::Scope::All,
-            Self::Vip => check::Scope::Vip(name),
-            Self::Pool => check::Scope::Pool(name),
-            Self::Peer => check::Scope::Peer(name),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{args::SOCKET, *};
 
     #[test]
     fn the_command_line_is_sound() {

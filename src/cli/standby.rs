@@ -104,7 +104,7 @@ mod tests {
         assert_eq!(forced, told(0, "lb1 is in standby: kernel update\n", ""));
         assert_eq!(carried(&socket, "/unstandby", String::new()).await, told(0, "lb1 takes part again\n", ""));
         let (code, _, err) = carried(&socket, "/standby", body(false, &"x".repeat(LONGEST_REASON + 1))).await;
-        assert!(code == 1 && err.contains("the reason has 201 characters"), "{err}");
+        assert!(code == 1 && err.contains("the reason has 101 characters"), "{err}");
     }
 
     #[test]

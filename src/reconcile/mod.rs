@@ -25,7 +25,7 @@ use crate::{
         fence,
         netlink::{Events, Netlink},
     },
-    model::{Desired, ElectionView, HealthTable, Name, ObservedNetwork, Problem, ReconcileStats, Standby},
+    model::{Desired, ElectionView, HealthTable, Name, ObservedNetwork, Problem, ReconcileStats, Standby, VipView},
     plan::{
         addresses::{self, AddressInputs, AddressPlan, AddressStep},
         announce::{self, AnnounceSchedule},
@@ -331,12 +331,21 @@ impl Reconciler {
     }
 }
 
+/// What a pass goes by; the rest is for people.
+fn decision(vip: &VipView) -> impl PartialEq + '_ {
+    let owner = (&vip.owner, vip.owner_holds);
+    (vip.role, vip.since, vip.epoch, owner, vip.announcement, vip.graceful, vip.leased, &vip.unleased)
+}
+
 /// Waits for a view by which a pass would do anything else than by `acted_on`: its counters grow each second.
 async fn decided(views: &mut watch::Receiver<Arc<ElectionView>>, acted_on: &ElectionView) {
     let heard = |view: &ElectionView| view.peers.values().any(|peer| peer.heard);
     while views.changed().await.is_ok() {
         let view = views.borrow_and_update();
-        if view.vips != acted_on.vips || heard(&view) != heard(acted_on) {
+        if !view.vips.values().map(decision).eq(acted_on.vips.values().map(decision))
+            || !view.vips.keys().eq(acted_on.vips.keys())
+            || heard(&view) != heard(acted_on)
+        {
             return;
         }
     }

@@ -11,8 +11,8 @@
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-/// The longest reason, in characters.
-pub const LONGEST_REASON: usize = 200;
+/// The longest reason, in characters: it travels in every heartbeat.
+pub const LONGEST_REASON: usize = 100;
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +93,7 @@ mod tests {
         assert!(standby(r#"{"froce": true}"#).unwrap_err().contains("froce"));
         assert!(standby("kernel update").unwrap_err().starts_with("the body is not as expected"));
         let long = serde_json::json!({ "reason": "é".repeat(LONGEST_REASON + 1) }).to_string();
-        assert_eq!(standby(&long).unwrap_err(), "the reason has 201 characters; 200 are the most");
+        assert_eq!(standby(&long).unwrap_err(), "the reason has 101 characters; 100 are the most");
         assert!(Action::parse("/unstandby", b"{}").is_err());
         assert!(Action::exists("/standby") && !Action::exists("/status"));
     }

@@ -126,10 +126,10 @@ fn what_is_put_back_is_counted_from_the_start() {
 fn a_peer_is_fenced_as_it_says_while_it_is_heard() {
     let mut world = World::new();
     let fenced = |world: &World| world.status().peers.iter().map(|peer| peer.fenced).collect::<Vec<_>>();
-    world.standing("lb2").fenced = false;
+    world.peer().fenced = false;
     world.lease.fenced = Err("no nf_tables".into());
     assert_eq!(fenced(&world), [Some(false), Some(false)]);
-    world.standing("lb2").heard = false;
+    world.peer().heard = false;
     assert_eq!(fenced(&world)[1], None);
 }
 

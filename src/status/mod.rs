@@ -19,6 +19,7 @@
 pub mod action;
 mod build;
 mod conditions;
+mod layout;
 pub mod log;
 pub mod metrics;
 pub mod nagios;

@@ -168,16 +168,17 @@ fn peer_status(peer: &Peer, inputs: &Inputs<'_>) -> PeerStatus {
             fenced: Some(inputs.lease.fenced.is_ok()),
             ..status
         },
-        Some(view) => heard_of(status, peer, view, inputs),
+        Some(view) => heard_of(status, view, inputs),
         None => status,
     }
 }
 
-fn heard_of(status: PeerStatus, peer: &Peer, view: &PeerView, inputs: &Inputs<'_>) -> PeerStatus {
+fn heard_of(status: PeerStatus, view: &PeerView, inputs: &Inputs<'_>) -> PeerStatus {
     PeerStatus {
         heard: view.heard,
         hears_us: view.hears_us,
-        fenced: fenced(peer, inputs),
+        fenced: view.heard.then_some(view.fenced),
+        vanished: view.vanished,
         since: Some(inputs.clock.wall_of(view.since)),
         version: view.version.clone(),
         in_sync: view.heard && view.differs.is_empty(),
@@ -189,12 +190,6 @@ fn heard_of(status: PeerStatus, peer: &Peer, view: &PeerView, inputs: &Inputs<'_
     }
 }
 
-/// A node says it of itself, so each Vip that it shares with this node has the same answer.
-fn fenced(peer: &Peer, inputs: &Inputs<'_>) -> Option<bool> {
-    let mut standings = inputs.election.vips.values().flat_map(|vip| &vip.standings);
-    standings.find(|standing| standing.node == peer.name && standing.heard).map(|standing| standing.fenced)
-}
-
 fn path_status(path: &PathView) -> PathStatus {
     PathStatus {
         local: path.local,
@@ -204,6 +199,8 @@ fn path_status(path: &PathView) -> PathStatus {
         sent: path.sent,
         received: path.received,
         lost: path.lost,
+        loss_ratio: f64::from(path.loss_permille) / 1000.0,
+        front: path.front,
         rejected: path.rejected.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect(),
     }
 }

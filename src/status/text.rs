@@ -1,7 +1,10 @@
 //! `lbagent status`: a [`Status`] as a person likes to read it in a terminal.
 
-use super::{BackendStatus, ConditionStatus, PathStatus, PeerStatus, ProblemStatus, Status, Timestamp, VipStatus};
-use std::{fmt::Write, time::Duration};
+use super::{
+    BackendStatus, ConditionStatus, PathStatus, PeerStatus, ProblemStatus, Status, Timestamp, VipStatus,
+    layout::{listed, plain, section, span, with_rows},
+};
+use std::fmt::Write;
 
 const PEER_COLUMNS: [&str; 9] = ["PEER", "HEARD", "SINCE", "VERSION", "FENCED", "STATE", "PATH", "RTT", "LOST"];
 
@@ -24,18 +27,6 @@ pub fn render(status: &Status) -> String {
     let events = events.map(|event| format!("{} {}: {}", event.at, event.subject, event.message));
     listed(&mut text, Some("Last events"), events);
     text
-}
-
-/// A span of time in its two largest units: `"3d 4h"`, `"12m 5s"`, `"8s"`.
-pub fn span(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds}s"),
-        (0, 0, _) => format!("{minutes}m {}s", seconds % 60),
-        (0, _, _) => format!("{hours}h {minutes}m"),
-        _ => format!("{days}d {hours}h"),
-    }
 }
 
 fn head(status: &Status) -> String {
@@ -119,7 +110,12 @@ fn peer_rows(peer: &PeerStatus, status: &Status) -> Vec<Vec<String>> {
 
 fn path_cells(path: &PathStatus) -> Vec<String> {
     let up = if path.up { "" } else { " DOWN" };
-    vec![format!("{}{up}", path.remote), rtt(path), lost(path)]
+    vec![format!("{}{}{up}", path.remote, front(path)), rtt(path), lost(path)]
+}
+
+/// The path that no file lists.
+fn front(path: &PathStatus) -> &'static str {
+    if path.front { " (front)" } else { "" }
 }
 
 fn rtt(path: &PathStatus) -> String {
@@ -127,13 +123,13 @@ fn rtt(path: &PathStatus) -> String {
 }
 
 fn lost(path: &PathStatus) -> String {
-    path.loss_ratio().map_or_else(|| "-".to_owned(), |ratio| format!("{:.1} %", ratio * 100.0))
+    if path.received + path.lost == 0 { "-".to_owned() } else { format!("{:.1} %", path.loss_ratio * 100.0) }
 }
 
 /// `192.0.2.2:694 up, 0.40 ms, 1.0 % lost`
 pub(super) fn path_words(path: &PathStatus) -> String {
     let up = if path.up { "up" } else { "DOWN" };
-    format!("{} {up}, {}, {} lost", path.remote, rtt(path), lost(path))
+    format!("{}{} {up}, {}, {} lost", path.remote, front(path), rtt(path), lost(path))
 }
 
 fn pools(status: &Status) -> Vec<Vec<String>> {
@@ -190,65 +186,6 @@ fn ago(since: Option<Timestamp>, status: &Status) -> String {
     since.map_or_else(|| "-".to_owned(), |since| span(status.now.since(since)))
 }
 
-/// `own` before the first of `rows`, blanks before the others.
-fn with_rows(own: Vec<String>, rows: Vec<Vec<String>>) -> Vec<Vec<String>> {
-    let blank = vec![String::new(); own.len()];
-    if rows.is_empty() {
-        return vec![own];
-    }
-    let first = |(index, row): (usize, Vec<String>)| {
-        let before = if index == 0 { own.clone() } else { blank.clone() };
-        before.into_iter().chain(row).collect()
-    };
-    rows.into_iter().enumerate().map(first).collect()
-}
-
-fn section(text: &mut String, columns: &[&str], rows: Vec<Vec<String>>) {
-    if rows.is_empty() {
-        return;
-    }
-    let header = columns.iter().map(|column| (*column).to_owned()).collect();
-    let rows: Vec<Vec<String>> = std::iter::once(header)
-        .chain(rows)
-        .map(|row: Vec<String>| row.iter().map(|cell| plain(cell)).collect())
-        .collect();
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
-    let widths: Vec<usize> = (0..columns.len()).map(|column| width(column).unwrap_or(0)).collect();
-    text.push('\n');
-    for row in &rows {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
-        text.push('\n');
-    }
-}
-
-/// Indented lines below `title`; nothing at all if there are none.
-pub(super) fn listed(text: &mut String, title: Option<&str>, lines: impl IntoIterator<Item = String>) {
-    for (index, line) in lines.into_iter().enumerate() {
-        if let (0, Some(title)) = (index, title) {
-            let _ = writeln!(text, "\n{title}");
-        }
-        let _ = writeln!(text, "  {}", plain(&line));
-    }
-}
-
-/// The same with a number before each item, which may have several lines.
-pub(super) fn numbered(text: &mut String, title: &str, items: impl Iterator<Item = Vec<String>>) {
-    let numbered = items.enumerate().flat_map(|(index, item)| {
-        let number = format!("{}.", index + 1);
-        let lines = item.into_iter().enumerate();
-        lines
-            .map(move |(line, words)| format!("{:<3} {words}", if line == 0 { &number } else { "" }))
-            .collect::<Vec<_>>()
-    });
-    listed(text, Some(title), numbered);
-}
-
-/// Files and peers must not drive the reader's terminal.
-pub(super) fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,6 +193,7 @@ mod tests {
         model::{Problem, Standby},
         status::{build::tests::golden, fixture::World},
     };
+    use std::time::Duration;
 
     #[test]
     fn a_world_in_good_order_reads_as_the_golden_text() {
@@ -295,12 +233,5 @@ mod tests {
         let text = render(&Status::default());
         assert!(text.starts_with("(in no Peer), lbagent"), "{text}");
         assert_eq!(text.lines().count(), 2, "{text}");
-    }
-
-    #[test]
-    fn spans_are_told_in_two_units() {
-        let told = |seconds| span(Duration::from_secs(seconds));
-        assert_eq!((told(0), told(59), told(60)), ("0s".into(), "59s".into(), "1m 0s".into()));
-        assert_eq!((told(3599), told(3600), told(90_061)), ("59m 59s".into(), "1h 0m".into(), "1d 1h".into()));
     }
 }

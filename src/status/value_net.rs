@@ -137,6 +137,8 @@ pub struct PeerStatus {
     pub fenced: Option<bool>,
     /// Since when `heard` has its value.
     pub since: Option<Timestamp>,
+    /// How often it vanished within the last ten minutes: fell silent or started anew.
+    pub vanished: u32,
     /// The release of lbagent there; empty if never heard.
     pub version: String,
     /// It has the same state for every Vip that it shares with this node.
@@ -173,6 +175,12 @@ pub struct PathStatus {
     /// Gaps in the peer's sequence.
     #[serde(default)]
     pub lost: u64,
+    /// Share of the heartbeats that were lost in the last ten seconds or so, from 0 to 1.
+    #[serde(default)]
+    pub loss_ratio: f64,
+    /// The path over the Vips' own device, which is there whatever the files list.
+    #[serde(default)]
+    pub front: bool,
     /// Packets refused, by reason.
     #[serde(default)]
     pub rejected: BTreeMap<String, u64>,
@@ -278,12 +286,4 @@ pub struct CheckStatus {
     pub seconds: f64,
     /// When it ended.
     pub at: Timestamp,
-}
-
-impl PathStatus {
-    /// Share of the peer's heartbeats that did not arrive, since the agent started; `None` before the first.
-    pub fn loss_ratio(&self) -> Option<f64> {
-        let sent = self.received + self.lost;
-        (sent > 0).then(|| self.lost as f64 / sent as f64)
-    }
 }

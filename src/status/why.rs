@@ -3,7 +3,8 @@
 
 use super::{
     EventStatus, PeerStatus, StandbyStatus, StandingStatus, Status, Timestamp, VipStatus,
-    text::{listed, numbered, path_words, plain, span},
+    layout::{listed, numbered, plain, span},
+    text::path_words,
 };
 use crate::desired::nearest;
 use serde::Serialize;
@@ -111,7 +112,7 @@ impl Why<'_> {
         let vip = self.vip;
         let mut remarks = Vec::new();
         if !vip.why.is_empty() {
-            remarks.push(format!("because {}", vip.why));
+            remarks.push(format!("why: {}", vip.why));
         }
         if let Some(standby) = self.standby {
             let (since, words) = (span(self.now.since(standby.since)), standby.words());
@@ -154,6 +155,11 @@ impl Why<'_> {
             (true, false) => format!("heard{span}, but does NOT hear this node"),
             (false, _) => format!("SILENT{span}"),
         };
+        let vanished = match peer.vanished {
+            0 => String::new(),
+            times => format!(", vanished {times} times in ten minutes"),
+        };
+        let heard = heard + &vanished;
         let paths: Vec<String> = peer.paths.iter().map(path_words).collect();
         if paths.is_empty() { heard } else { format!("{heard}: {}", paths.join("; ")) }
     }

@@ -49,7 +49,7 @@ fn what_is_not_as_it_should_be_stands_out() {
     (lb2.eligible, lb2.reason) = (false, "eth0 has no carrier".into());
     (lb2.settled, lb2.fenced, lb2.same_state) = (false, false, false);
     let peer = world.peer();
-    (peer.hears_us, peer.paths[0].up) = (false, false);
+    (peer.hears_us, peer.vanished, peer.paths[0].up, peer.paths[0].front) = (false, 3, false, true);
     let since = world.clock.instant - Duration::from_secs(65);
     world.standby = Some(Standby { since, reason: "kernel update".into(), forced: false });
     let text = told(&world);
@@ -60,7 +60,7 @@ fn what_is_not_as_it_should_be_stands_out() {
         "NOT fenced: web would stay with a hung or killed agent: this kernel has no nf_tables\n",
         "Active, has the addresses, NOT verified, epoch 7; eligible",
         "Backup, without the addresses, epoch 7; NOT eligible (eth0 has no carrier), NOT settled yet, NOT fenced, state DIFFERS\n",
-        "heard for 10m 0s, but does NOT hear this node: 192.0.2.2:694 DOWN, 0.40 ms, 1.0 % lost\n",
+        "heard for 10m 0s, but does NOT hear this node, vanished 3 times in ten minutes: 192.0.2.2:694 (front) DOWN, 0.40 ms, 1.0 % lost\n",
     ] {
         assert!(text.contains(expected), "no {expected:?} in\n{text}");
     }

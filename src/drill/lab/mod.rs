@@ -16,6 +16,7 @@
 //! crashed machine or a dead switch), and a crashed host loses its whole namespace, sockets, addresses and all.
 
 pub mod agent;
+pub mod answers;
 pub mod clock;
 pub mod explain;
 pub mod host;

@@ -12,6 +12,7 @@
 use super::{
     facts::{Context, Rival, owner},
     outbox::Outbox,
+    peer::PeerState,
     rules::{
         AUDIT_CLOSELY, AUDIT_EVERY, AUDIT_LOAD, AUDIT_OTHERS, BLIND_AFTER, DEAF_AFTER, INSIST, PROVEN_AFTER,
         REFERENCES_CLOSELY, Rule, SIGHT_FOR, SILENCE_AFTER, SILENT_AUDITS, YIELD_FOR,
@@ -21,6 +22,9 @@ use super::{
 };
 use crate::model::{Name, Role};
 use std::time::{Duration, Instant};
+
+/// Said of a node that hears nothing.
+pub(super) const DEAF: &str = "nothing comes in on the addresses' device any more, and no host there answers";
 
 /// Questions after a claim.
 #[derive(Debug, Default)]
@@ -82,6 +86,7 @@ impl VipState {
         let segment = self.wire().and_then(|link| Some((link, ctx.segments.get(&link)?)));
         let Some((link, segment)) = segment else {
             (self.has_references, self.blind, self.sees_silence) = (false, false, false);
+            self.deaf = false;
             return;
         };
         let active = self.role == Role::Active;
@@ -97,6 +102,7 @@ impl VipState {
             out.event(ctx.now, &*self.candidate.vip, "others on the segment answer, but the owner's addresses do not");
         }
         self.sees_silence = sees_silence;
+        self.deaf = self.is_deaf(ctx, segment, rivals);
         self.prove(ctx, segment, rivals, out);
     }
 
@@ -135,8 +141,15 @@ impl VipState {
             return None;
         }
         let other = self.seen_other(now)?;
-        let (peer, ip, since) = (other.peer.clone()?, other.ip, other.since);
         out.wake_at(other.at + SIGHT_FOR);
+        let (ip, since) = (other.ip, other.since);
+        let Some(peer) = other.peer.clone() else {
+            // It may be a node of which nothing was ever heard; that one does not know this node either. Both can see
+            // which of them has the lower Ethernet address.
+            let unmet = self.candidate.nodes.iter().any(|node| ctx.peers.get(node).is_some_and(PeerState::is_unmet));
+            let why = format!("{} answers for {ip} too, and may be a node that was never heard", other.mac);
+            return (unmet && other.comes_first).then_some(why);
+        };
         if ctx.peers.get(&peer).is_some_and(|peer| peer.heard) {
             return None;
         }
@@ -149,20 +162,22 @@ impl VipState {
         Some(format!("{peer} answers for {ip} too, and is not heard"))
     }
 
-    /// Why this owner must leave for hearing nothing on the Vip's own device.
-    pub(super) fn deaf(&self, ctx: &Context, rivals: &[Rival], out: &mut Outbox) -> Option<String> {
-        let segment = ctx.segments.get(&self.wire()?)?;
+    /// Nothing comes in on the Vip's own device, and it is known that something should: a node in this state does not
+    /// serve anybody, and does not claim either.
+    fn is_deaf(&self, ctx: &Context, segment: &Segment, rivals: &[Rival]) -> bool {
         let somebody = rivals.iter().any(|rival| rival.takes_part && rival.eligible);
         let answered = segment.answered_at();
         if !self.has_others(ctx) || (answered.is_none() && !somebody) || !ctx.rules.hold(Rule::DeafLeaves) {
-            return None;
+            return false;
         }
-        let at = segment.still_since()?.max(self.since).max(answered.unwrap_or(self.since)) + DEAF_AFTER;
-        if ctx.now < at {
-            out.wake_at(at);
-            return None;
-        }
-        Some("nothing comes in on the addresses' device any more, and no host there answers".to_owned())
+        let active_since = (self.role == Role::Active).then_some(self.since);
+        let heard_at = segment.still_since().max(answered).max(active_since);
+        segment.still_since().is_some() && heard_at.is_some_and(|at| ctx.now >= at + DEAF_AFTER)
+    }
+
+    /// Why this owner must leave for hearing nothing on the Vip's own device.
+    pub(super) fn leaves_for_deafness(&self) -> Option<String> {
+        self.deaf.then(|| DEAF.to_owned())
     }
 
     /// A peer that should have the addresses because it hears others on the segment but never this owner.

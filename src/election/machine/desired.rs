@@ -159,7 +159,7 @@ impl Machine {
             let mut vip = VipState::new(now, candidate, epoch);
             vip.may_hold = before.may_hold(&vip.candidate.addresses);
             if active.all {
-                vip.adopt(now, &before, "took the addresses over from another Vip of this node");
+                vip.adopt(now, before, "took the addresses over from another Vip of this node");
             }
             return vip;
         };

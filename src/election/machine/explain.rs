@@ -191,7 +191,7 @@ impl VipState {
             };
             return rules.push(format!("{why}: claims rest on heartbeats alone"));
         };
-        let (answer, all) = segment.references(ctx.now);
+        let (answer, all) = segment.answering(ctx.now);
         let references = format!("{answer} of {all} references answer");
         rules.push(match self.probes(ctx, segment) {
             Some(probes) => format!("probes: {probes}, {references}"),

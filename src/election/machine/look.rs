@@ -20,6 +20,11 @@ impl VipState {
             self.unfit = ctx.unfit.to_owned();
             out.changed();
         }
+        if self.role != Role::Active && !self.graceful && !self.holds(ctx) {
+            // The reconcile loop should have ended it together with the addresses.
+            self.revoke(out);
+        }
+        self.patience_spent &= self.misses_a_node(ctx);
         self.look_at_device(ctx, out);
         self.look_for_conflict(ctx, rivals, out);
         self.look_for_heal(ctx, rivals, out);

@@ -30,24 +30,30 @@ mod look;
 mod outbox;
 mod own;
 mod peer;
+mod peer_view;
 mod probe;
 mod rules;
+mod said;
 mod segment;
 mod sights;
 mod stand_by;
+mod start;
+mod step;
 #[cfg(test)]
 mod tests;
+mod verdict;
 mod vip;
 
-pub(super) use rules::{Rule, Rules};
+#[cfg(test)]
+pub(super) use rules::Rule;
+pub(super) use rules::Rules;
 
 use super::wire::{Echo, Packet};
 use crate::model::{ElectionView, Front, Heartbeat, Held, Mac, Name, Peer, Role};
 use desired::Dropped;
-use facts::Context;
 use outbox::Outbox;
 use peer::{Local, PeerState};
-use segment::{Haste, Segment};
+use segment::Segment;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     net::{IpAddr, SocketAddr},
@@ -309,75 +315,6 @@ impl Machine {
     pub fn remote(&self, peer: &str, path: usize) -> Option<SocketAddr> {
         let number = heartbeat::number_of(path, self.local.configured.len())?;
         self.peers.get(peer)?.ends.get(&number).map(|(_, remote)| *remote)
-    }
-
-    fn step_vips(&mut self, now: Instant, newly_heard: bool) {
-        let Some(me) = &self.me else { return };
-        let (mut vips, mut out) = (std::mem::take(&mut self.vips), std::mem::take(&mut self.out));
-        let ctx = self.context(now, me, newly_heard);
-        for vip in vips.values_mut() {
-            vip.step(&ctx, &mut out);
-        }
-        self.busy = vips.values().any(VipState::busy);
-        (self.vips, self.out) = (vips, out);
-    }
-
-    /// Sends the rounds in which Vips take part, and asks the references.
-    fn step_segments(&mut self, now: Instant) {
-        let haste = std::mem::take(&mut self.out.haste);
-        let probing = std::mem::take(&mut self.out.probing);
-        self.out.hunting = haste.values().any(|haste| *haste == Haste::Hunt);
-        for (link, segment) in &mut self.segments {
-            let mut asked = Vec::new();
-            match probing.contains(link) {
-                true if segment.round_due(now) => segment.begin_round(now, &mut |ip| asked.push((*link, ip))),
-                true => {}
-                false => segment.rest(),
-            }
-            let haste = haste.get(link).copied().unwrap_or_default();
-            let next = segment.ask_references(now, haste, &mut |ip| asked.push((*link, ip)));
-            self.out.probes.extend(asked);
-            if let Some(next) = next {
-                self.out.wake_at(next);
-            }
-        }
-    }
-
-    /// Hands over what the step has come to, in the order in which it is to be carried out: no lease outlasts the word
-    /// that it has ended, and a ticket is older than the probes that it stands for.
-    fn emit(&mut self) {
-        let revokes = std::mem::take(&mut self.out.revokes);
-        if !revokes.is_empty() {
-            self.transmits.push_back(Transmit::Revoke { ips: revokes });
-        }
-        let tickets = std::mem::take(&mut self.out.tickets).into_iter().map(|(id, ttl)| Transmit::Ticket { id, ttl });
-        self.transmits.extend(tickets);
-        let probes = std::mem::take(&mut self.out.probes).into_iter().map(|(link, ip)| Transmit::Probe { link, ip });
-        self.transmits.extend(probes);
-        let grants = std::mem::take(&mut self.out.grants).into_iter();
-        self.transmits.extend(grants.map(|(vip, ticket, ips)| Transmit::Grant { vip, ticket, ips }));
-    }
-
-    /// What decisions rest on.
-    fn context<'a>(&'a self, now: Instant, me: &'a Name, newly_heard: bool) -> Context<'a> {
-        let elapsed = now.saturating_duration_since(self.wall.1).as_millis() as u64;
-        let wall_ms = self.wall.0.saturating_add(elapsed);
-        let remembers = self.rules.hold(Rule::EpochRemembered);
-        Context {
-            now,
-            me,
-            segments: &self.segments,
-            unfit: &self.unfit,
-            fenced: self.fenced,
-            doubt_until: self.doubt_until,
-            round: self.round,
-            wall_ms: if remembers { wall_ms.max(self.persisted) } else { wall_ms },
-            peers: &self.peers,
-            held: &self.held,
-            voice: self.voice,
-            newly_heard,
-            rules: self.rules,
-        }
     }
 
     /// A number for the first datagram of a new path: higher than any that this process can have sent on it before.

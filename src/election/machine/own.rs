@@ -20,7 +20,7 @@ impl VipState {
         if let Some(why) = self.yields_to_answers(ctx, out) {
             return self.lose(ctx, why, out);
         }
-        if let Some(why) = self.deaf(ctx, rivals, out) {
+        if let Some(why) = self.leaves_for_deafness() {
             self.yielded_until = Some(ctx.now + YIELD_FOR);
             return self.drop_at_once(ctx, why, out);
         }

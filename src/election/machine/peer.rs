@@ -5,7 +5,7 @@ use crate::{
         session::{Session, Verdict},
         wire::{Claim, Packet},
     },
-    model::{Heartbeat, Mac, PathView, Peer, PeerView, Role},
+    model::{Heartbeat, Mac, Peer, Role},
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -44,6 +44,8 @@ pub(super) struct PeerState {
     pub(super) heartbeat: Heartbeat,
     /// Remembered after its death: its kernel may outlive its agent.
     pub(super) macs: Vec<Mac>,
+    /// What answered for its own address on the segment of a Vip.
+    pub(super) met_as: Option<Mac>,
     pub(super) claims: BTreeMap<IpAddr, HeardClaim>,
     pub(super) version: String,
     /// Its kernel ends its ownership when its agent stops proving it, as it said last.
@@ -110,6 +112,7 @@ impl PeerState {
             last_heard: None,
             mutual_since: None,
             macs: Vec::new(),
+            met_as: None,
             claims: BTreeMap::new(),
             version: String::new(),
             fenced: false,
@@ -266,6 +269,16 @@ impl PeerState {
         Some(self.hinted_at.map_or(at, |hinted| at.min(hinted)))
     }
 
+    /// One of its devices.
+    pub(super) fn has_mac(&self, mac: Mac) -> bool {
+        self.macs.contains(&mac) || self.met_as == Some(mac)
+    }
+
+    /// Neither its heartbeats nor its own address has ever been seen.
+    pub(super) fn is_unmet(&self) -> bool {
+        self.macs.is_empty() && self.met_as.is_none()
+    }
+
     /// Each hears the other.
     pub(super) fn mutual(&self) -> bool {
         self.mutual_since.is_some()
@@ -286,42 +299,6 @@ impl PeerState {
         if self.ends.contains_key(&path) {
             *self.rejected.entry(path).or_default().entry(reason).or_default() += 1;
         }
-    }
-
-    pub(super) fn view(&self, now: Instant, digests: &BTreeMap<IpAddr, crate::model::Digest>) -> PeerView {
-        let claims = || self.claims.iter().filter(|(ip, _)| self.claim(now, ip).is_some());
-        PeerView {
-            heard: self.heard,
-            hears_us: self.mutual(),
-            since: self.since,
-            paths: self.ends.keys().filter_map(|path| self.path_view(now, *path)).collect(),
-            macs: self.macs.clone(),
-            roles: claims().map(|(ip, heard)| (*ip, heard.claim.role)).collect(),
-            differs: claims()
-                .filter(|(ip, heard)| digests.get(*ip).is_some_and(|digest| *digest != heard.claim.digest))
-                .map(|(ip, _)| *ip)
-                .collect(),
-            version: self.version.clone(),
-            fenced: self.fenced,
-            vanished: self.vanished(now),
-        }
-    }
-
-    fn path_view(&self, now: Instant, number: u8) -> Option<PathView> {
-        let (local, remote) = *self.ends.get(&number)?;
-        let path = self.session.path(number)?;
-        Some(PathView {
-            local,
-            remote,
-            up: path.heard_at.is_some_and(|at| now < at + self.dead_time()),
-            rtt: path.rtt,
-            received: path.received,
-            sent: path.sent,
-            lost: path.lost,
-            loss_permille: (path.loss * 1000.0).round() as u16,
-            front: number >= FRONT_PATHS,
-            rejected: self.rejected.get(&number).cloned().unwrap_or_default(),
-        })
     }
 
     /// Takes one statement unless a later one is known; whether it says anything new.

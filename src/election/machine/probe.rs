@@ -85,7 +85,8 @@ impl Probing {
     /// A host that is in nobody's list asks for the address, as one does that is about to use it. It may be a node that
     /// this one has not heard yet. Both make way, the one that comes first for a shorter time.
     pub(super) fn unknown_prober(&mut self, now: Instant, comes_first: bool) {
-        if self.unknown_probers < MAKE_WAY_TIMES {
+        let makes_way = self.rests_until.is_some_and(|until| now < until);
+        if self.unknown_probers < MAKE_WAY_TIMES && !makes_way {
             self.unknown_probers += 1;
             self.pause(now, if comes_first { MAKE_WAY } else { MAKE_WAY_LONG });
         }

@@ -11,10 +11,7 @@
 //! Rounds go out every 5 ms and are judged after 10 ms. An answer is put down to the last round before it, so that one
 //! answer never counts for two questions.
 
-use super::rules::{
-    ANSWER_WAIT, HUNT_EVERY, LEARNED_FOR, PROBE_TIME, PROBE_TIME_LOSSY, REFERENCE_MEMORY, REFERENCES_CLOSELY,
-    REFERENCES_EVERY, ROUND_EVERY, Rule, Rules, SILENT_ROUNDS, SILENT_ROUNDS_LOSSY,
-};
+use super::rules::{HUNT_EVERY, LEARNED_FOR, REFERENCES_CLOSELY, REFERENCES_EVERY, ROUND_EVERY};
 use crate::model::Name;
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -34,8 +31,8 @@ const STALE_AFTER: Duration = Duration::from_millis(50);
 /// See the module's documentation.
 #[derive(Debug, Default)]
 pub(super) struct Segment {
-    references: BTreeMap<IpAddr, Reference>,
-    rounds: VecDeque<Round>,
+    pub(super) references: BTreeMap<IpAddr, Reference>,
+    pub(super) rounds: VecDeque<Round>,
     next_round: Option<Instant>,
     asked_at: Option<Instant>,
     /// Packets received in all, and when that last grew.
@@ -44,21 +41,23 @@ pub(super) struct Segment {
     pub(super) vips: u32,
 }
 
+/// A host that should answer.
 #[derive(Debug)]
-struct Reference {
+pub(super) struct Reference {
     /// Its bit in a round.
-    bit: u16,
+    pub(super) bit: u16,
     learned: bool,
     node: Option<Name>,
     since: Instant,
-    answered_at: Option<Instant>,
+    pub(super) answered_at: Option<Instant>,
 }
 
+/// Questions that went out together.
 #[derive(Debug)]
-struct Round {
-    at: Instant,
-    asked: u16,
-    answered: u16,
+pub(super) struct Round {
+    pub(super) at: Instant,
+    pub(super) asked: u16,
+    pub(super) answered: u16,
 }
 
 /// What the wire says of a Vip.
@@ -153,44 +152,8 @@ impl Segment {
         self.references.values().any(|known| known.answered_at > Some(since))
     }
 
-    /// How long a claim's probes take here, as far as can be known before.
-    pub(super) fn probe_time(&self, now: Instant, suspects: &[&Name]) -> Duration {
-        let question = Question { from: now, answered_at: None, suspects };
-        if self.expected(now, question) == 0 { PROBE_TIME_LOSSY } else { PROBE_TIME }
-    }
-
-    /// What the rounds say.
-    pub(super) fn judge(&self, now: Instant, question: Question, rules: Rules) -> Verdict {
-        let silent = self.rounds_of(question).filter(|round| now >= round.at + ANSWER_WAIT).count() as u32;
-        if !rules.hold(Rule::References) {
-            return if silent >= SILENT_ROUNDS { Verdict::Silent { verified: true } } else { Verdict::Wait };
-        }
-        if !self.ever_answered(question) {
-            return if silent >= SILENT_ROUNDS_LOSSY { Verdict::Silent { verified: false } } else { Verdict::Wait };
-        }
-        let few = self.share(now, question, SILENT_ROUNDS);
-        let most = if rules.hold(Rule::LossNeedsMore) { 0.9 } else { 0.25 };
-        if silent >= SILENT_ROUNDS && few >= most {
-            return Verdict::Silent { verified: true };
-        }
-        let many = self.share(now, question, SILENT_ROUNDS_LOSSY);
-        match silent {
-            SILENT_ROUNDS_LOSSY.. if many >= 0.25 => Verdict::Silent { verified: true },
-            SILENT_ROUNDS_LOSSY.. if !rules.hold(Rule::BlindWaits) => Verdict::Silent { verified: false },
-            SILENT_ROUNDS_LOSSY.. => Verdict::Blind,
-            SILENT_ROUNDS.. if many == 0.0 && rules.hold(Rule::BlindWaits) => Verdict::Blind,
-            _ => Verdict::Wait,
-        }
-    }
-
-    /// Rounds sent so far that count, and how many are needed at least.
-    pub(super) fn progress(&self, question: Question) -> (u32, u32) {
-        let needed = if self.ever_answered(question) { SILENT_ROUNDS } else { SILENT_ROUNDS_LOSSY };
-        (self.rounds_of(question).count() as u32, needed)
-    }
-
     /// How many references answer, and how many are expected to; for people.
-    pub(super) fn references(&self, now: Instant) -> (usize, usize) {
+    pub(super) fn answering(&self, now: Instant) -> (usize, usize) {
         let answer = |known: &&Reference| known.answered_at.is_some_and(|at| now < at + REFERENCES_EVERY * 2);
         (self.references.values().filter(answer).count(), self.references.len())
     }
@@ -254,39 +217,6 @@ impl Segment {
         self.references.keys().for_each(|ip| ask(*ip));
     }
 
-    fn rounds_of(&self, question: Question) -> impl Iterator<Item = &Round> {
-        let counts = move |round: &&Round| round.at >= question.from && Some(round.at) > question.answered_at;
-        self.rounds.iter().rev().take_while(counts)
-    }
-
-    /// The bits of those that should answer. A suspect's own address need not, but if it does it is as good as any.
-    fn expected(&self, now: Instant, question: Question) -> u16 {
-        let counts = |known: &&Reference| match known.answered_at {
-            Some(at) if known.is_one_of(question.suspects) => at >= question.from,
-            Some(at) => now < at + REFERENCE_MEMORY,
-            None => false,
-        };
-        self.references.values().filter(counts).map(|known| known.bit).sum()
-    }
-
-    fn ever_answered(&self, question: Question) -> bool {
-        let counts = |known: &Reference| match known.answered_at {
-            Some(at) => !known.is_one_of(question.suspects) || at >= question.from,
-            None => false,
-        };
-        self.references.values().any(counts)
-    }
-
-    /// The part of the questions to references that was answered in the last `count` judged rounds.
-    fn share(&self, now: Instant, question: Question, count: u32) -> f64 {
-        let expected = self.expected(now, question);
-        let judged = self.rounds_of(question).filter(|round| now >= round.at + ANSWER_WAIT).take(count as usize);
-        let (asked, answered) = judged.fold((0, 0), |(asked, answered), round| {
-            (asked + (round.asked & expected).count_ones(), answered + (round.answered & expected).count_ones())
-        });
-        if asked == 0 { 0.0 } else { f64::from(answered) / f64::from(asked) }
-    }
-
     /// A bit that no reference has, and that means nothing in past rounds any more.
     fn free_bit(&mut self) -> u16 {
         let used: u16 = self.references.values().map(|known| known.bit).sum();
@@ -316,7 +246,7 @@ impl Reference {
         Self { bit, learned: false, node: None, since: now, answered_at: None }
     }
 
-    fn is_one_of(&self, nodes: &[&Name]) -> bool {
+    pub(super) fn is_one_of(&self, nodes: &[&Name]) -> bool {
         self.node.as_ref().is_some_and(|node| nodes.contains(&node))
     }
 }

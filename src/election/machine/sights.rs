@@ -2,7 +2,6 @@
 
 use super::{
     Machine,
-    probe::Probing,
     rules::{ANSWER_PATIENCE, MAKE_WAY, Rule, Rules, SIGHT_FOR},
     segment::Segment,
     vip::VipState,
@@ -16,6 +15,8 @@ pub(super) struct Other {
     pub(super) ip: IpAddr,
     pub(super) mac: Mac,
     pub(super) peer: Option<Name>,
+    /// Its Ethernet address is lower than this node's.
+    pub(super) comes_first: bool,
     /// Since when it has been seen again and again.
     pub(super) since: Instant,
     pub(super) at: Instant,
@@ -25,6 +26,7 @@ pub(super) struct Other {
 struct Who<'a> {
     mac: Mac,
     peer: Option<&'a Name>,
+    comes_first: bool,
     /// Its kernel's answers delay a claim, though perhaps not for ever.
     counts: bool,
 }
@@ -38,7 +40,10 @@ impl Machine {
         }
         let elsewhere = self.segments.contains_key(&link);
         let here = |segment: u32| segment == link || !elsewhere;
-        let known = self.peers.iter().find(|(_, peer)| peer.macs.contains(&mac));
+        if kind == SightKind::Has {
+            self.meet(ip, mac);
+        }
+        let known = self.peers.iter().find(|(_, peer)| peer.has_mac(mac));
         for (_, segment) in self.segments.iter_mut().filter(|(own, _)| here(**own)) {
             let news = match kind {
                 SightKind::Has => segment.sight(now, ip),
@@ -60,8 +65,9 @@ impl Machine {
                     });
                     let over = patience_ends.flatten().is_some_and(|end| now >= end);
                     let counts = !over || vip.patience_spent || !self.rules.hold(Rule::AnswerPatience);
-                    let who = Who { mac, peer: known.map(|(name, _)| name), counts };
-                    if vip.foreign != Some((ip, mac)) && who.peer.is_none() && vip.matters() {
+                    let comes_first = own_mac > Some(mac);
+                    let who = Who { mac, peer: known.map(|(name, _)| name), comes_first, counts };
+                    if vip.foreign.is_none_or(|(_, told)| told != mac) && who.peer.is_none() && vip.matters() {
                         let text = format!("{mac}, which belongs to no peer, answers for {ip}");
                         self.out.event(now, &*vip.candidate.vip, text);
                     }
@@ -78,6 +84,16 @@ impl Machine {
                         self.pending |= self.out.hunting;
                     }
                 }
+            }
+        }
+    }
+
+    /// A node's own address shows its Ethernet address, also that of a node whose heartbeats have never arrived.
+    fn meet(&mut self, ip: IpAddr, mac: Mac) {
+        let nodes = self.vips.values().flat_map(|vip| &vip.candidate.node_addresses);
+        for (node, _) in nodes.filter(|(_, address)| **address == ip) {
+            if let Some(peer) = self.peers.get_mut(node) {
+                peer.met_as = Some(mac);
             }
         }
     }
@@ -125,7 +141,8 @@ impl VipState {
         }
         let ongoing = self.other.as_ref().filter(|other| other.mac == who.mac && now < other.at + SIGHT_FOR);
         let since = ongoing.map_or(now, |other| other.since);
-        self.other = Some(Other { ip, mac: who.mac, peer: who.peer.cloned(), since, at: now });
+        self.other =
+            Some(Other { ip, mac: who.mac, peer: who.peer.cloned(), comes_first: who.comes_first, since, at: now });
         if who.counts {
             self.answered_at = Some(now);
         }
@@ -152,7 +169,7 @@ impl VipState {
         match known {
             true if first => probing.pause(now, MAKE_WAY),
             true => {}
-            false => Probing::unknown_prober(probing, now, own_mac_first),
+            false => probing.unknown_prober(now, own_mac_first),
         }
     }
 }

@@ -34,10 +34,7 @@ use super::{
     rules::{LOST_FOR, Rule},
     sights::Other,
 };
-use crate::{
-    election::wire::Claim,
-    model::{Candidate, Mac, Name, Role, VipView},
-};
+use crate::model::{Candidate, Mac, Name, Role};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
@@ -74,7 +71,7 @@ pub(super) struct VipState {
     pub(super) probing: Option<Probing>,
     pub(super) release: Option<Release>,
     pub(super) refused: BTreeMap<Name, Refusal>,
-    /// Said in heartbeats; see [`Claim`].
+    /// Said in heartbeats; see [`crate::election::wire::Claim`].
     pub(super) asks: bool,
     pub(super) claiming: bool,
     /// Since when nothing speaks against this node.
@@ -93,7 +90,7 @@ pub(super) struct VipState {
     pub(super) tried_offer: Option<u64>,
     /// What was found out about this node between two steps that ends any ownership, in words.
     pub(super) fallen: Option<&'static str>,
-    /// See [`Claim::verified`].
+    /// See [`crate::election::wire::Claim::verified`].
     pub(super) verified: bool,
     pub(super) proven_since: Option<Instant>,
     /// It was handed over by the owner before.
@@ -107,9 +104,11 @@ pub(super) struct VipState {
     /// This node claimed in spite of answers, and they went on: they are not disregarded again.
     pub(super) patience_spent: bool,
     pub(super) audit: Audit,
-    /// This node sees silence while another one owns; see [`Claim`].
+    /// This node sees silence while another one owns; see [`crate::election::wire::Claim`].
     pub(super) sees_silence: bool,
     pub(super) has_references: bool,
+    /// Nothing comes in on the device.
+    pub(super) deaf: bool,
     /// References once answered here, and none does now.
     pub(super) blind: bool,
     pub(super) settled: bool,
@@ -171,6 +170,7 @@ impl VipState {
             audit: Audit::default(),
             sees_silence: false,
             has_references: false,
+            deaf: false,
             blind: false,
             settled: false,
             lost_until: None,
@@ -214,7 +214,7 @@ impl VipState {
     }
 
     /// The reconcile loop has reported after acting on a view in which this Vip was `told`.
-    pub(super) fn acted_on(&mut self, told: Option<&VipView>) {
+    pub(super) fn acted_on(&mut self, told: Option<&crate::model::VipView>) {
         if self.role != Role::Active && told.is_some_and(|told| told.role == self.role && told.since == self.since) {
             self.may_hold = false;
         }
@@ -227,7 +227,7 @@ impl VipState {
 
     /// Nothing speaks against this node.
     pub(super) fn eligible(&self) -> bool {
-        let able = self.unfit.is_empty() && self.cannot_hold_until.is_none();
+        let able = self.unfit.is_empty() && self.cannot_hold_until.is_none() && !self.deaf;
         self.takes_part() && self.candidate.eligibility.is_eligible() && able
     }
 
@@ -239,6 +239,7 @@ impl VipState {
             () if !self.unfit.is_empty() => self.unfit.clone(),
             () if !eligibility.reasons.is_empty() => eligibility.reasons.join(", "),
             () if self.candidate.link.is_none() => "there is no device for the addresses".to_owned(),
+            () if self.deaf => super::audit::DEAF.to_owned(),
             () if self.cannot_hold_until.is_some() => "the addresses could not be added".to_owned(),
             () => String::new(),
         }
@@ -318,61 +319,6 @@ impl VipState {
     pub(super) fn announce(&mut self, out: &mut Outbox) {
         self.announcement += 1;
         out.changed();
-    }
-
-    /// What this node says of each address.
-    pub(super) fn claims<'a>(&'a self, held: &'a crate::model::Held) -> impl Iterator<Item = Claim> + 'a {
-        let reason = if self.eligible() { String::new() } else { self.reason() };
-        let active = self.role == Role::Active;
-        self.candidate.addresses.iter().map(move |ip| Claim {
-            ip: *ip,
-            // An address that was added to the Vip and has no lease yet is not owned.
-            role: if active && !self.leased.contains(ip) { Role::Backup } else { self.role },
-            epoch: self.known_epoch(),
-            digest: self.candidate.digest,
-            holding: held.contains(ip) || (self.may_hold && !active),
-            asks: self.asks,
-            claiming: self.claiming,
-            eligible: self.eligible(),
-            takes_part: self.takes_part(),
-            settled: self.settled,
-            verified: self.verified || !active,
-            lost: self.lost_until.is_some(),
-            sees_silence: self.sees_silence,
-            has_references: self.has_references,
-            offer: self.release.as_ref().and_then(Release::said),
-            reason: reason.clone(),
-        })
-    }
-
-    /// Of the last claim, or the highest heard.
-    pub(super) fn known_epoch(&self) -> u64 {
-        if self.role == Role::Active { self.epoch } else { self.epoch.max(self.seen_epoch) }
-    }
-
-    /// All but the standings and rules.
-    pub(super) fn view(&self, now: Instant) -> VipView {
-        let active = self.role == Role::Active;
-        let missing = self.candidate.addresses.iter().filter(|ip| active && !self.leased.contains(*ip));
-        VipView {
-            role: self.role,
-            since: self.since,
-            epoch: self.known_epoch(),
-            why: self.why.clone(),
-            owner: self.owner.clone(),
-            owner_holds: self.owner_holds,
-            announcement: self.announcement,
-            graceful: self.graceful,
-            foreign: self.foreign,
-            became_active: self.became_active,
-            dual_owner: self.dual_owner
-                + self.conflict_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since)),
-            verified: self.verified,
-            leased: active && !self.leased.is_empty(),
-            unleased: missing.copied().collect(),
-            standings: Vec::new(),
-            rules: Vec::new(),
-        }
     }
 
     fn act(&mut self, ctx: &Context, rivals: &[Rival], out: &mut Outbox) {

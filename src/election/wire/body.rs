@@ -1,7 +1,8 @@
 //! The body of a heartbeat: fields of `type u16, length u16, value`.
 
+use super::reader::Reader;
 use super::{CLAIMS_LEN, Claim, DecodeError, Echo, MAX_FRONTS, MAX_MACS, MAX_REASON, MAX_VERSION, Packet};
-use crate::model::{Digest, Mac, Name, Role};
+use crate::model::{Mac, Name, Role};
 use std::{net::IpAddr, time::Duration};
 
 const SENDER: u16 = 1;
@@ -15,17 +16,17 @@ const CLAIM: u16 = 7;
 const NODE: u16 = 8;
 const FRONTS: u16 = 9;
 
-const HOLDING: u8 = 1;
-const ASKS: u8 = 2;
-const CLAIMING: u8 = 4;
-const ELIGIBLE: u8 = 8;
-const TAKES_PART: u8 = 16;
+pub(super) const HOLDING: u8 = 1;
+pub(super) const ASKS: u8 = 2;
+pub(super) const CLAIMING: u8 = 4;
+pub(super) const ELIGIBLE: u8 = 8;
+pub(super) const TAKES_PART: u8 = 16;
 // The second byte of flags came with minor version 1. Without it all are 0, so 0 is what an older peer means.
-const UNSETTLED: u8 = 1;
-const UNVERIFIED: u8 = 2;
-const LOST: u8 = 4;
-const SEES_SILENCE: u8 = 8;
-const HAS_REFERENCES: u8 = 16;
+pub(super) const UNSETTLED: u8 = 1;
+pub(super) const UNVERIFIED: u8 = 2;
+pub(super) const LOST: u8 = 4;
+pub(super) const SEES_SILENCE: u8 = 8;
+pub(super) const HAS_REFERENCES: u8 = 16;
 
 const FENCED: u8 = 1;
 
@@ -171,15 +172,15 @@ struct Fields {
     claims: Vec<Claim>,
 }
 
-struct Stream {
-    path: u8,
-    session: u64,
-    seq: u64,
-    round: u64,
-    slice: u16,
-    slices: u16,
-    interval: Duration,
-    dead_after: Duration,
+pub(super) struct Stream {
+    pub(super) path: u8,
+    pub(super) session: u64,
+    pub(super) seq: u64,
+    pub(super) round: u64,
+    pub(super) slice: u16,
+    pub(super) slices: u16,
+    pub(super) interval: Duration,
+    pub(super) dead_after: Duration,
 }
 
 impl Fields {
@@ -220,122 +221,6 @@ impl Fields {
             fenced: self.fenced,
             fronts: self.fronts,
             claims: self.claims,
-        })
-    }
-}
-
-/// Takes values off the front; running past the end is an error, bytes left over are not.
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn bytes(&mut self, len: usize) -> Result<&'a [u8], DecodeError> {
-        let (head, rest) = self.0.split_at_checked(len).ok_or(DecodeError::Truncated)?;
-        self.0 = rest;
-        Ok(head)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
-        let (head, rest) = self.0.split_first_chunk().ok_or(DecodeError::Truncated)?;
-        self.0 = rest;
-        Ok(*head)
-    }
-
-    fn u8(&mut self) -> Result<u8, DecodeError> {
-        Ok(u8::from_be_bytes(self.array()?))
-    }
-
-    fn u16(&mut self) -> Result<u16, DecodeError> {
-        Ok(u16::from_be_bytes(self.array()?))
-    }
-
-    fn u64(&mut self) -> Result<u64, DecodeError> {
-        Ok(u64::from_be_bytes(self.array()?))
-    }
-
-    fn micros(&mut self) -> Result<Duration, DecodeError> {
-        Ok(Duration::from_micros(self.u64()?))
-    }
-
-    /// Text for people: control characters are dropped, so that a log stays one line per event.
-    fn text(&mut self, len: usize) -> Result<String, DecodeError> {
-        let text = std::str::from_utf8(self.bytes(len)?).map_err(|_| DecodeError::Malformed)?;
-        Ok(text.chars().filter(|c| !c.is_control()).collect())
-    }
-
-    fn name(&mut self, len: usize) -> Result<Name, DecodeError> {
-        let text = std::str::from_utf8(self.bytes(len)?).map_err(|_| DecodeError::Malformed)?;
-        Name::new(text).map_err(|_| DecodeError::Malformed)
-    }
-
-    fn stream(&mut self) -> Result<Stream, DecodeError> {
-        Ok(Stream {
-            path: self.u8()?,
-            session: self.u64()?,
-            seq: self.u64()?,
-            round: self.u64()?,
-            slice: self.u16()?,
-            slices: self.u16()?,
-            interval: self.micros()?,
-            dead_after: self.micros()?,
-        })
-    }
-
-    fn echo(&mut self) -> Result<Echo, DecodeError> {
-        let (session, seq, hold) = (self.u64()?, self.u64()?, self.micros()?);
-        Ok(Echo { session, seq, hold, hears_you: self.u8()? & 1 != 0 })
-    }
-
-    fn ip(&mut self) -> Result<IpAddr, DecodeError> {
-        match self.u8()? {
-            4 => Ok(IpAddr::from(self.array::<4>()?)),
-            6 => Ok(IpAddr::from(self.array::<16>()?)),
-            _ => Err(DecodeError::Malformed),
-        }
-    }
-
-    fn fronts(&mut self) -> Result<Vec<IpAddr>, DecodeError> {
-        let mut fronts = Vec::new();
-        while !self.0.is_empty() && fronts.len() < MAX_FRONTS {
-            fronts.push(self.ip()?);
-        }
-        Ok(fronts)
-    }
-
-    fn claim(&mut self) -> Result<Claim, DecodeError> {
-        let ip = self.ip()?;
-        let role = match self.u8()? {
-            0 => Role::Initialize,
-            1 => Role::Backup,
-            2 => Role::Active,
-            _ => return Err(DecodeError::Malformed),
-        };
-        let flags = self.u8()?;
-        let (epoch, digest) = (self.u64()?, Digest(self.u64()?));
-        let offer = match self.u8()? {
-            0 => None,
-            len => Some(self.name(len.into())?),
-        };
-        let reason_len = self.u8()?;
-        let reason = self.text(reason_len.into())?;
-        let more = self.u8().unwrap_or(0);
-        let round = if offer.is_some() { self.u64().unwrap_or(0) } else { 0 };
-        Ok(Claim {
-            ip,
-            role,
-            epoch,
-            digest,
-            holding: flags & HOLDING != 0,
-            asks: flags & ASKS != 0,
-            claiming: flags & CLAIMING != 0,
-            eligible: flags & ELIGIBLE != 0,
-            takes_part: flags & TAKES_PART != 0,
-            settled: more & UNSETTLED == 0,
-            verified: more & UNVERIFIED == 0,
-            lost: more & LOST != 0,
-            sees_silence: more & SEES_SILENCE != 0,
-            has_references: more & HAS_REFERENCES != 0,
-            offer: offer.map(|name| (name, round)),
-            reason,
         })
     }
 }

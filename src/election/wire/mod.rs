@@ -14,6 +14,7 @@
 //! claims ([`slices`]), so that every datagram fits into one Ethernet frame.
 
 mod body;
+mod reader;
 #[cfg(test)]
 mod tests;
 

@@ -78,6 +78,17 @@ fn golden_bytes() {
     assert_eq!(hex, golden);
 }
 
+/// A peer of the release before this one: what it does not say has the meaning that it had then.
+#[test]
+fn version_n_minus_one_is_understood() {
+    let hex = include_str!("golden_1_0.hex").replace(char::is_whitespace, "");
+    let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+    let bytes: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect();
+    let older = Claim { has_references: false, ..claim(10) };
+    let packet = Packet { fenced: false, fronts: Vec::new(), claims: vec![older], ..packet() };
+    assert_eq!(decode(&bytes, &ring()), Ok(packet));
+}
+
 #[test]
 fn version_n_plus_one_with_fields_of_its_own_is_understood() {
     let mut body = vec![0xff, 0xfe, 0, 3, 1, 2, 3];

@@ -1,7 +1,7 @@
 //! What is good and bad about each object, and the numbers that go with it.
 
 use super::{DUAL_OWNER_FOR, Report, Severity, Thresholds};
-use crate::status::{Condition, ConditionStatus, PeerStatus, PoolStatus, Status, Timestamp, VipStatus, text::span};
+use crate::status::{Condition, ConditionStatus, PeerStatus, PoolStatus, Status, Timestamp, VipStatus, layout::span};
 
 /// What was found out about one thing: a verdict and the words.
 type Finding = (Severity, String);
