@@ -4,6 +4,7 @@ use crate::{
     cases,
     harness::{
         Bench, Failure, Outcome,
+        network::{GATEWAY, with_gateway},
         state::State,
         verdict::TAKEOVER,
         wait::{eventually, now, stays},
@@ -17,6 +18,7 @@ use lbagent::{
     },
     model::Mac,
 };
+use serde_json::json;
 use std::time::{Duration, Instant};
 
 cases![
@@ -89,8 +91,11 @@ fn an_owner_that_is_deaf_at_the_front_yields(bench: &mut Bench) -> Outcome {
     world.steady("lb2", healed)
 }
 
+/// The owner hears everyone. That nobody hears it, only the other can tell, as long as something else there answers it.
 fn an_owner_that_nobody_hears_at_the_front_yields(bench: &mut Bench) -> Outcome {
-    let world = bench.watched(&state())?;
+    let state = state().with_vip(|spec| spec["track"] = json!({ "ping": [GATEWAY] }));
+    let world = bench.unattended_on(with_gateway(), &state)?;
+    world.start_all()?;
     let since = now();
     let cut = world.lab.impair("lb1", "eth0", Way::Out, Frames::All, 100)?;
     yields(world, since, 2 * TAKEOVER)?;

@@ -2,7 +2,8 @@
 //!
 //! Runs like any other test binary (names, filters, `--list`, `--include-ignored`), with two differences: it first
 //! moves into a world of its own ([`lbagent::kernel::isolate`]), which needs root or a user namespace and must happen
-//! before any thread exists; and its cases take turns, so that a loaded machine does not make them lie.
+//! before any thread exists; and only two cases run at a time unless it is told otherwise: they mostly wait, and a loaded
+//! machine makes them lie.
 //!
 //! `harness/` builds the pair and its surroundings; each other file holds the cases of one family of faults.
 
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
         return code;
     }
     let mut arguments = Arguments::from_args();
-    arguments.test_threads = Some(1);
+    arguments.test_threads.get_or_insert(2);
     if !arguments.list
         && let Err(error) = lbagent::kernel::isolate::enter()
     {

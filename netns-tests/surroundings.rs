@@ -4,7 +4,7 @@ use crate::{
     cases,
     harness::{
         Bench, Outcome,
-        network::{host, nic, topology_with},
+        network::{GATEWAY, nic, topology_with, with_gateway},
         state::State,
         verdict::TAKEOVER,
         wait::{eventually, now, stays},
@@ -14,7 +14,7 @@ use crate::{
 };
 use lbagent::drill::lab::{
     impair::{Frames, Way},
-    topology::{HostRole, Topology},
+    topology::HostRole,
 };
 use serde_json::json;
 use std::time::Duration;
@@ -26,19 +26,12 @@ cases![
     without_nftables_it_says_so_and_the_pair_still_works,
 ];
 
-const GATEWAY: &str = "198.51.100.254";
-
 fn state() -> State {
     State::swift().without_failback()
 }
 
 fn tracking() -> State {
     state().with_vip(|spec| spec["track"] = json!({ "ping": [GATEWAY] }))
-}
-
-fn with_gateway() -> Topology {
-    let gateway = host("gateway", HostRole::Targets, vec![nic("eth0", 0, &[GATEWAY, "2001:db8:1::fe"])]);
-    topology_with(2, Vec::new(), vec![gateway])
 }
 
 fn a_gateway_that_dies_moves_nothing(bench: &mut Bench) -> Outcome {

@@ -50,6 +50,15 @@ pub(crate) fn topology_with(balancers: usize, devices: Vec<InterfacePlan>, other
     Topology::new(["front", "back"], hosts, &virtuals)
 }
 
+/// The address of the gateway of [`with_gateway`].
+pub(crate) const GATEWAY: &str = "198.51.100.254";
+
+/// The picture, and a host `gateway` on the front segment: something that answers there besides the pair.
+pub(crate) fn with_gateway() -> Topology {
+    let gateway = host("gateway", HostRole::Targets, vec![nic("eth0", 0, &[GATEWAY, "2001:db8:1::fe"])]);
+    topology_with(2, Vec::new(), vec![gateway])
+}
+
 /// A host that is only there.
 pub(crate) fn host(name: &str, role: HostRole, interfaces: Vec<InterfacePlan>) -> HostPlan {
     HostPlan { name: name.into(), role, interfaces, servers: Vec::new() }

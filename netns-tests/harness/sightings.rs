@@ -160,7 +160,8 @@ impl Sightings {
         self.seen[start..].iter().take_while(move |seen| seen.at < to)
     }
 
-    fn blind_between(&self, from: Instant, to: Instant) -> Duration {
+    /// For how long, all in all, the watch slept.
+    pub(crate) fn blind_between(&self, from: Instant, to: Instant) -> Duration {
         let clipped =
             self.blind.iter().map(|(start, end)| (*end).min(to).saturating_duration_since((*start).max(from)));
         clipped.sum()

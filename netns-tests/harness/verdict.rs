@@ -17,6 +17,12 @@ use std::{
 /// machine that is busy with other things. The figures that are promised are measured by the benchmark.
 pub(crate) const TAKEOVER: Duration = Duration::from_millis(2500);
 
+/// Requests that may fail where none should: a busy machine makes one late now and then, and more of them where it was
+/// so busy that the watch slept. A fault of 200 ms, after which clients give up, fails 20.
+const LATE: usize = 2;
+/// Of the watch's sleep, for one more.
+const SLEEP_PER_LATE: Duration = Duration::from_millis(5);
+
 impl World {
     /// Starts the watch, and the clients.
     pub(crate) fn watch(&mut self) -> Outcome {
@@ -66,11 +72,12 @@ impl World {
         Ok(())
     }
 
-    /// That nothing moved since `since`: `node` had both addresses all the time and no request failed.
+    /// That nothing moved since `since`: `node` had both addresses all the time, no connection broke and no request
+    /// failed.
     pub(crate) fn unmoved(&self, node: &str, since: Instant) -> Outcome {
-        self.only(node, since, Duration::from_millis(300))?;
-        let losses = self.losses_since(since)?;
-        if losses == (0, 0) { Ok(()) } else { Err(format!("requests failed, connections broken: {losses:?}").into()) }
+        self.steady(node, since)?;
+        let (_, broken) = self.losses_since(since)?;
+        if broken == 0 { Ok(()) } else { Err(format!("{broken} connections broke").into()) }
     }
 
     /// The hosts that were seen to have `ip` since `since`, one after the other.
@@ -83,7 +90,9 @@ impl World {
     pub(crate) fn steady(&self, node: &str, since: Instant) -> Outcome {
         self.only(node, since, Duration::from_millis(300))?;
         let (failed, _) = self.losses_since(since)?;
-        if failed == 0 { Ok(()) } else { Err(format!("{failed} requests failed").into()) }
+        let asleep = self.watching()?.seen().blind_between(since, now());
+        let late = LATE + (asleep.as_millis() / SLEEP_PER_LATE.as_millis()) as usize;
+        if failed <= late { Ok(()) } else { Err(format!("{failed} requests failed").into()) }
     }
 
     /// How often the addresses have changed hands since `since`; of the address that did so more often.
