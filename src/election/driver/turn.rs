@@ -27,10 +27,10 @@ const SIGHTS: usize = 64;
 const BATCHES: usize = 4;
 /// How often the key file and failed sockets are looked at, and counters published.
 pub(super) const CHORES_EVERY: Duration = Duration::from_secs(1);
-/// How often the packets of watched devices are counted,
-const RX_EVERY: Duration = Duration::from_millis(100);
-/// and how long that may wait for a turn that is made anyhow.
-const RX_PATIENCE: Duration = Duration::from_millis(30);
+/// How often the packets of watched devices are counted, and the agent's fitness is looked at;
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// and how long the former may wait for a turn that is made anyhow.
+const LOOK_PATIENCE: Duration = Duration::from_millis(30);
 
 pub(super) struct Driver<P, L> {
     pub(super) machine: Machine,
@@ -47,7 +47,9 @@ pub(super) struct Driver<P, L> {
     pub(super) unfit: Vec<String>,
     pub(super) fenced: Option<bool>,
     pub(super) chores_at: Instant,
-    pub(super) rx_at: Instant,
+    pub(super) look_at: Instant,
+    /// Devices whose packets are to be counted.
+    pub(super) watched: Vec<u32>,
     /// The revision that was published last, and when.
     pub(super) published: (u64, Instant),
     pub(super) probe_error: Option<Problem>,
@@ -86,7 +88,8 @@ impl<P: ProbeIo, L: LeaseIo> Driver<P, L> {
             unfit: Vec::new(),
             fenced: None,
             chores_at: now,
-            rx_at: now,
+            look_at: now,
+            watched: Vec::new(),
             published: (0, now),
             probe_error: None,
             lease_error: None,
@@ -119,8 +122,11 @@ impl<P: ProbeIo, L: LeaseIo> Driver<P, L> {
         }
         self.take_sights(now);
         self.take_datagrams(now);
-        self.take_fitness(now);
-        self.take_counters(now);
+        if now >= self.look_at {
+            self.look_at = now + LOOK_EVERY;
+            self.take_fitness(now);
+            self.take_counters(now);
+        }
         if now >= self.chores_at {
             self.do_chores(now);
         }
@@ -131,8 +137,8 @@ impl<P: ProbeIo, L: LeaseIo> Driver<P, L> {
 
     async fn wait(&mut self) -> io::Result<Wake> {
         let mut deadline = self.machine.poll_timeout().min(self.chores_at);
-        if !self.machine.watched_links().is_empty() {
-            deadline = deadline.min(self.rx_at + RX_PATIENCE);
+        if !self.watched.is_empty() {
+            deadline = deadline.min(self.look_at + LOOK_PATIENCE);
         }
         self.alarm.set(now(), deadline)?;
         let Channels { input, held, .. } = &mut self.channels;
@@ -174,6 +180,7 @@ impl<P: ProbeIo, L: LeaseIo> Driver<P, L> {
         self.machine.handle_fronts(now, input.fronts);
         self.machine.handle_desired(now, &input.node, &input.peers, input.candidates, input.macs);
         self.sockets.want(now, &self.machine.local_ends());
+        self.watched = self.machine.watched_links();
         self.chores_at = now;
     }
 
@@ -210,12 +217,8 @@ impl<P: ProbeIo, L: LeaseIo> Driver<P, L> {
     }
 
     fn take_counters(&mut self, now: Instant) {
-        if now < self.rx_at {
-            return;
-        }
-        self.rx_at = now + RX_EVERY;
         let input = self.channels.input.borrow();
-        for link in self.machine.watched_links() {
+        for link in self.watched.iter().copied() {
             // A device that is gone has no counter, and the next input says that it is gone.
             if let Some(Ok(packets)) = input.links.get(&link).map(|link| self.probes.rx_packets(link)) {
                 self.machine.handle_rx(now, link, packets);
