@@ -150,10 +150,9 @@ impl<'a> Rival<'a> {
     }
 
     /// It has just started and found the addresses on its device, but its kernel does not let it use them: that holds up
-    /// nobody who has settled, or a node that crashes again and again would keep the Vip without an owner.
-    pub(super) fn merely_has(&self, ctx: &Context, vip: &VipState) -> bool {
-        let idle = self.role == Role::Initialize && self.peer.fenced && !self.settled;
-        idle && vip.settled && ctx.rules.hold(Rule::UnsettledLast)
+    /// nobody, or a node that crashes again and again would keep the Vip without an owner.
+    pub(super) fn merely_has(&self, ctx: &Context) -> bool {
+        self.role == Role::Initialize && self.peer.fenced && ctx.rules.hold(Rule::UnsettledLast)
     }
 
     /// It owns the addresses, or has them: nobody else may.

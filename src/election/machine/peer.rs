@@ -44,8 +44,6 @@ pub(super) struct PeerState {
     pub(super) heartbeat: Heartbeat,
     /// Remembered after its death: its kernel may outlive its agent.
     pub(super) macs: Vec<Mac>,
-    /// What answered for its own address on the segment of a Vip.
-    pub(super) met_as: Option<Mac>,
     pub(super) claims: BTreeMap<IpAddr, HeardClaim>,
     pub(super) version: String,
     /// Its kernel ends its ownership when its agent stops proving it, as it said last.
@@ -112,7 +110,6 @@ impl PeerState {
             last_heard: None,
             mutual_since: None,
             macs: Vec::new(),
-            met_as: None,
             claims: BTreeMap::new(),
             version: String::new(),
             fenced: false,
@@ -269,14 +266,9 @@ impl PeerState {
         Some(self.hinted_at.map_or(at, |hinted| at.min(hinted)))
     }
 
-    /// One of its devices.
-    pub(super) fn has_mac(&self, mac: Mac) -> bool {
-        self.macs.contains(&mac) || self.met_as == Some(mac)
-    }
-
-    /// Neither its heartbeats nor its own address has ever been seen.
+    /// Its heartbeats have never arrived, so its Ethernet addresses are not known.
     pub(super) fn is_unmet(&self) -> bool {
-        self.macs.is_empty() && self.met_as.is_none()
+        self.macs.is_empty()
     }
 
     /// Each hears the other.

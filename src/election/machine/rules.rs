@@ -105,7 +105,7 @@ pub(super) const HOLD_PATIENCE: Duration = Duration::from_secs(1);
 /// and goes on to count so for this long, unless the Vip or its device changes.
 pub(super) const CANNOT_HOLD_FOR: Duration = Duration::from_secs(600);
 /// A claim that has been announced for longer than this holds nobody back any more.
-pub(super) const DETER_FOR: Duration = Duration::from_millis(1500);
+pub(super) const DETER_FOR: Duration = Duration::from_millis(800);
 
 /// A rule that a test may switch off. What it says in the negative is what happens without it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

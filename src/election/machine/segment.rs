@@ -12,7 +12,7 @@
 //! answer never counts for two questions.
 
 use super::rules::{HUNT_EVERY, LEARNED_FOR, REFERENCES_CLOSELY, REFERENCES_EVERY, ROUND_EVERY};
-use crate::model::Name;
+use crate::model::{Mac, Name};
 use std::{
     collections::{BTreeMap, VecDeque},
     net::IpAddr,
@@ -48,6 +48,8 @@ pub(super) struct Reference {
     pub(super) bit: u16,
     learned: bool,
     node: Option<Name>,
+    /// That answered for it last.
+    mac: Option<Mac>,
     since: Instant,
     pub(super) answered_at: Option<Instant>,
 }
@@ -115,14 +117,22 @@ impl Segment {
     }
 
     /// `ip` has answered, or spoken; whether it is a reference.
-    pub(super) fn sight(&mut self, now: Instant, ip: IpAddr) -> bool {
+    pub(super) fn sight(&mut self, now: Instant, ip: IpAddr, mac: Mac) -> bool {
         let Some(known) = self.references.get_mut(&ip) else { return false };
-        known.answered_at = Some(now);
+        (known.answered_at, known.mac) = (Some(now), Some(mac));
         let bit = known.bit;
         if let Some(round) = self.rounds.iter_mut().rev().find(|round| round.at <= now) {
             round.answered |= bit & round.asked;
         }
         true
+    }
+
+    /// The node whose own address this Ethernet address answers for. One that answers for other hosts too (a router
+    /// with proxy ARP) is nobody's.
+    pub(super) fn node_of(&self, mac: Mac) -> Option<&Name> {
+        let mut hosts = self.references.values().filter(|known| known.mac == Some(mac)).map(|known| &known.node);
+        let first = hosts.next()?.as_ref()?;
+        hosts.all(|other| other.as_ref() == Some(first)).then_some(first)
     }
 
     /// The device has received this many packets in all.
@@ -243,7 +253,7 @@ pub(super) enum Haste {
 
 impl Reference {
     fn new(now: Instant, bit: u16) -> Self {
-        Self { bit, learned: false, node: None, since: now, answered_at: None }
+        Self { bit, learned: false, node: None, mac: None, since: now, answered_at: None }
     }
 
     pub(super) fn is_one_of(&self, nodes: &[&Name]) -> bool {

@@ -3,7 +3,6 @@
 use super::{
     Machine,
     rules::{ANSWER_PATIENCE, MAKE_WAY, Rule, Rules, SIGHT_FOR},
-    segment::Segment,
     vip::VipState,
 };
 use crate::model::{Mac, Name, Role, Sight, SightKind};
@@ -40,19 +39,20 @@ impl Machine {
         }
         let elsewhere = self.segments.contains_key(&link);
         let here = |segment: u32| segment == link || !elsewhere;
-        if kind == SightKind::Has {
-            self.meet(ip, mac);
-        }
-        let known = self.peers.iter().find(|(_, peer)| peer.has_mac(mac));
         for (_, segment) in self.segments.iter_mut().filter(|(own, _)| here(**own)) {
             let news = match kind {
-                SightKind::Has => segment.sight(now, ip),
+                SightKind::Has => segment.sight(now, ip, mac),
                 SightKind::Asks(_) => false,
             };
             self.pending |= news && self.out.hunting;
         }
+        // A node that was never heard is known by the Ethernet address that answers for its own address.
+        let answers = || self.segments.values().find_map(|segment| segment.node_of(mac));
+        let heard = self.peers.iter().find(|(_, peer)| peer.macs.contains(&mac));
+        let known = heard.or_else(|| self.peers.get_key_value(answers()?));
         let own_mac = self.fronts.iter().find(|front| front.link == link).and_then(|front| front.mac);
         let own_mac = own_mac.or(self.macs.iter().min().copied());
+        let mut learned = Vec::new();
         let vips = self.vips.values_mut().filter(|vip| vip.candidate.addresses.contains(&ip));
         for vip in vips.filter(|vip| vip.candidate.link.is_none_or(here)) {
             match kind {
@@ -80,20 +80,15 @@ impl Machine {
                 SightKind::Asks(Some(asker)) => {
                     let stranger = known.is_none() && !vip.candidate.addresses.contains(&asker);
                     if stranger && self.rules.hold(Rule::LearnsReferences) {
-                        learn(now, vip, &mut self.segments, asker);
+                        learned.push((vip.wire(), asker));
                         self.pending |= self.out.hunting;
                     }
                 }
             }
         }
-    }
-
-    /// A node's own address shows its Ethernet address, also that of a node whose heartbeats have never arrived.
-    fn meet(&mut self, ip: IpAddr, mac: Mac) {
-        let nodes = self.vips.values().flat_map(|vip| &vip.candidate.node_addresses);
-        for (node, _) in nodes.filter(|(_, address)| **address == ip) {
-            if let Some(peer) = self.peers.get_mut(node) {
-                peer.met_as = Some(mac);
+        for (link, asker) in learned {
+            if let Some(segment) = link.and_then(|link| self.segments.get_mut(&link)) {
+                segment.learn(now, asker);
             }
         }
     }
@@ -108,12 +103,6 @@ impl Machine {
                 vip.unsent = Some(ip);
             }
         }
-    }
-}
-
-fn learn(now: Instant, vip: &VipState, segments: &mut std::collections::BTreeMap<u32, Segment>, asker: IpAddr) {
-    if let Some(segment) = vip.wire().and_then(|link| segments.get_mut(&link)) {
-        segment.learn(now, asker);
     }
 }
 

@@ -76,7 +76,7 @@ impl VipState {
         let wait = ctx.rules.hold(Rule::WaitForRelease);
         let open = ctx.rules.hold(Rule::OfferOccupies);
         let stands = |rival: &&Rival| {
-            let owns = rival.active() || (rival.holding && !holds && wait && !rival.merely_has(ctx, self));
+            let owns = rival.active() || (rival.holding && !holds && wait && !rival.merely_has(ctx));
             let gives = rival.offers_elsewhere || (rival.releases_to_me && wait && rival.offers.is_none());
             (owns && rival.stands(ctx, self)) || (gives && open)
         };

@@ -315,7 +315,9 @@ impl VipState {
         if self.holds(ctx) {
             self.announcement += 1;
         }
-        self.by_patience = self.seen_other(ctx.now).is_some_and(|other| other.peer.is_some());
+        let silent = |peer: &Name| ctx.peers.get(peer).is_some_and(|peer| !peer.heard);
+        let other = self.seen_other(ctx.now).and_then(|other| other.peer.as_ref());
+        self.by_patience = !granted.offered && other.is_some_and(silent);
         let proof = if granted.verified { "" } else { ", unverified" };
         let why = format!("{} (epoch {}{proof})", granted.because, self.epoch);
         self.become_role(ctx, Role::Active, why, out);

@@ -58,6 +58,16 @@ pub(super) fn steady(rules: Rules) -> World {
     world
 }
 
+/// The same, the second owning.
+pub(super) fn second_owns(rules: Rules) -> Result<World, String> {
+    let mut world = steady(rules);
+    world.crash(0);
+    world.until_served_by(1, SECOND)?;
+    world.boot(0);
+    world.run_for(SECOND);
+    Ok(world)
+}
+
 impl World {
     /// `host` owns, safely and for good.
     pub(super) fn expect_owner(&mut self, host: usize, when: &str) -> Outcome {

@@ -117,8 +117,16 @@ fn schedules_that_once_failed() {
 #[ignore = "temporary"]
 fn survey() {
     let from = number("FROM").unwrap_or(0);
+    let broken = std::env::var("RULE").ok();
+    let rules = || match &broken {
+        None => Rules::default(),
+        Some(rule) => {
+            let all = mutants::witnesses();
+            Rules::without(all.iter().find(|(known, _)| format!("{known:?}") == *rule).unwrap().0)
+        }
+    };
     for seed in from..from + number("COUNT").unwrap_or(200) {
-        if let Err(failure) = faults::run(seed, Rules::default()) {
+        if let Err(failure) = faults::run(seed, rules()) {
             println!("{}", failure.lines().next().unwrap());
         }
     }

@@ -23,10 +23,10 @@ schedules! {
     crash_where_no_reference_ever_answered manual_failback_never_happens_by_itself quick_restart_of_the_owner crash_loop restarted_every_three_seconds
     killed_agent killed_agent_without_a_fence stopped_owner_resumes short_stop_of_the_owner
     stopped_owner_resumes_unheard stopped_backup_resumes paused_owner_resumes
-    both_boot_with_heartbeats_cut claimer_stopped_before_the_grant silence_through_a_broken_link heard_but_not_asked lossy_front
+    both_boot_with_heartbeats_cut claimer_stopped_before_the_grant silence_through_a_broken_link heard_but_not_asked claim_without_proof lossy_front
     stranger_has_the_vip preferred_node_cannot_claim device_fails crashes_are_taken_over_in_time restart_forgets
     partition_with_a_restart fabric_that_answers_for_the_dead restart_adopts_nothing same_name_twice gateway_dies
-    heartbeats_cut partition_heals heal_in_silence owner_loses_the_front both_lose_the_front front_carries_heartbeats
+    heartbeats_cut partition_heals only_heartbeats_heal heal_in_silence owner_loses_the_front both_lose_the_front front_carries_heartbeats
     one_path_cut one_way loss doubled_and_reordered replayed_recording stalled_data_plane wall_clock_steps
     both_families survivor_without_references three_nodes
     leaving differing_state owner_does_not_agree owner_becomes_ineligible
@@ -36,7 +36,7 @@ schedules! {
 }
 
 /// Which schedule notices that a rule is broken.
-fn witnesses() -> Vec<(Rule, fn(Rules) -> Outcome)> {
+pub(super) fn witnesses() -> Vec<(Rule, fn(Rules) -> Outcome)> {
     use Rule::*;
     vec![
         (SilentProbes, stranger_has_the_vip),
@@ -50,11 +50,11 @@ fn witnesses() -> Vec<(Rule, fn(Rules) -> Outcome)> {
         (FencedBlocks, heartbeats_cut),
         (AnswerPatience, killed_agent_without_a_fence),
         (ForeignRespected, stranger_has_the_vip),
-        (ConflictEnds, partition_heals),
-        (EpochGrows, paused_owner_resumes),
+        (ConflictEnds, only_heartbeats_heal),
+        (EpochGrows, only_heartbeats_heal),
         (EpochRemembered, restart_forgets),
         (OwnerAudits, paused_owner_resumes),
-        (UnverifiedLoses, silence_through_a_broken_link),
+        (UnverifiedLoses, claim_without_proof),
         (DeafLeaves, owner_loses_the_front),
         (SilentOwnerYields, owner_loses_the_front),
         (LostLeaseLeaves, stopped_owner_resumes_unheard),

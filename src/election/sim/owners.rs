@@ -1,7 +1,7 @@
 //! Schedules about owning: cut wires, heals, deafness, overload; who stays, who leaves, and who tells the neighbours.
 
 use super::{
-    cases::{MS, Outcome, SECOND, edit, ensure, nodes, pair, steady},
+    cases::{MS, Outcome, SECOND, edit, ensure, nodes, pair, second_owns, steady},
     claims::cut_all_heartbeats,
     net::CLIENT,
     world::{VIP, VIP6, World},
@@ -10,13 +10,17 @@ use crate::election::machine::Rules;
 
 /// Heartbeats are cut, the front is whole: nothing moves, for as long as it lasts.
 pub(super) fn heartbeats_cut(rules: Rules) -> Outcome {
-    let mut world = steady(rules);
-    cut_all_heartbeats(&mut world);
-    world.run_for(SECOND * 10);
-    ensure(world.active() == [0], "nobody claims what is answered", &world)?;
-    world.net.heal();
-    world.expect_owner(0, "after the heal")?;
-    ensure(world.moves.len() == 1, "no move", &world)
+    for owner in [0, 1] {
+        let mut world = if owner == 0 { steady(rules) } else { second_owns(rules)? };
+        let moves = world.moves.len();
+        cut_all_heartbeats(&mut world);
+        world.run_for(SECOND * 10);
+        ensure(world.active() == [owner], "nobody claims what is answered", &world)?;
+        world.net.heal();
+        world.expect_owner(owner, "after the heal")?;
+        ensure(world.moves.len() == moves, "no move", &world)?;
+    }
+    Ok(())
 }
 
 /// A true partition of the front with heartbeats cut: an owner on each side. At the heal, with heartbeats or without,
@@ -41,6 +45,20 @@ pub(super) fn partition_heals(rules: Rules) -> Outcome {
         world.expect_owner(owner, "after the heal")?;
     }
     Ok(())
+}
+
+/// Only heartbeats heal: the newer claim stays, preferred or not, and the neighbours are told.
+pub(super) fn only_heartbeats_heal(rules: Rules) -> Outcome {
+    let mut world = steady(rules);
+    cut_all_heartbeats(&mut world);
+    world.net.cut_front(0, 1);
+    world.run_for(SECOND * 2);
+    ensure(world.active() == [0, 1], "an owner on each side", &world)?;
+    world.net.cut.clear();
+    world.run_for(MS * 100);
+    ensure(world.active() == [1], "the newer claim stays", &world)?;
+    world.net.heal();
+    world.expect_owner(1, "after the heal")
 }
 
 /// The front heals first: the loser leaves by what it sees on the wire, before the winner has heard of any conflict.
@@ -221,7 +239,8 @@ pub(super) fn stalled_data_plane(rules: Rules) -> Outcome {
     }
     ensure(world.moves.len() == 1, "a busy data plane is no reason to move", &world)?;
     world.stall(0, true);
-    world.until_served_by(1, SECOND * 3)?;
+    let took = world.until_served_by(1, SECOND * 3)?;
+    ensure(took <= MS * 2200, &format!("it says so before its lease ends, but it took {took:?}"), &world)?;
     world.run_for(SECOND * 2);
     world.expect_owner(1, "while it hangs")?;
     world.stall(0, false);

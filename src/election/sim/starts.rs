@@ -213,8 +213,10 @@ pub(super) fn stopped_owner_resumes_unheard(rules: Rules) -> Outcome {
     world.until_served_by(1, SECOND)?;
     world.run_for(SECOND);
     world.hang(0, false);
+    world.run_for(MS * 5);
+    ensure(world.active() == [1], "the one that was stopped does not own, and knows it", &world)?;
     world.run_for(SECOND);
-    ensure(world.active() == [1], "the one that was stopped does not own", &world)?;
+    ensure(world.active() == [1], "nor does it later", &world)?;
     world.net.heal();
     world.expect_owner(1, "after the heal")
 }

@@ -222,3 +222,17 @@ fn the_view_tells_rule_by_rule() {
     has(&bench, "lb1 is not heard for");
     has(&bench, "of 12 silent rounds, 1 of 2 references answer");
 }
+
+#[test]
+fn an_owner_that_was_never_heard_is_known_by_what_answers_for_its_own_address() {
+    for (me, own, role) in [("lb2", true, Role::Backup), ("lb2", false, Role::Active), ("lb1", true, Role::Active)] {
+        let mut bench = Bench::new(me);
+        bench.peer_own = own;
+        bench.run(400);
+        bench.expect(Role::Active, "");
+        bench.answers = Some(PEER_MAC);
+        bench.run(300);
+        assert_eq!(bench.vip().role, role, "{me}, its own address answers: {own}");
+        assert_eq!(bench.vip().foreign.is_some(), !own);
+    }
+}
