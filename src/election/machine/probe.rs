@@ -14,7 +14,7 @@ use super::{
     outbox::Outbox,
     rules::{
         ANSWER_PATIENCE, ANSWER_WAIT, FOREIGN_EVERY, FOREIGN_GONE, HEARD_HAVING_FOR, MAKE_WAY, MAKE_WAY_LONG,
-        MAKE_WAY_TIMES, ROUND_EVERY, Rule, TICKET_FOR,
+        MAKE_WAY_TIMES, ROUND_EVERY, Rule, SIGHT_FOR, TICKET_FOR,
     },
     segment::{Haste, Question, Verdict},
     vip::VipState,
@@ -205,7 +205,9 @@ impl VipState {
         let until = *at + HEARD_HAVING_FOR;
         let own = self.candidate.node_addresses.get(peer)?;
         let segment = ctx.segments.get(&self.wire()?)?;
-        let unsure = ctx.now < until && !segment.has_answered(*own, *at) && ctx.rules.hold(Rule::HeardHaving);
+        // If its own address answered at the time, it could be asked then; and if it does not now, it is gone.
+        let two_ways = segment.has_answered(*own, at.checked_sub(SIGHT_FOR).unwrap_or(*at));
+        let unsure = ctx.now < until && !two_ways && ctx.rules.hold(Rule::HeardHaving);
         unsure.then(|| (format!("{peer} speaks for the addresses, but {own}, its own one, does not answer"), until))
     }
 
