@@ -148,7 +148,9 @@ impl VipState {
         let verdict = segment.judge(ctx.now, question, ctx.rules);
         if let Some(since) = probing.blind_since.or((verdict == Verdict::Blind).then_some(ctx.now)) {
             (probing.blind_since, probing.ticket) = (Some(since), None);
-            if !segment.hears_since(since) {
+            // Where all that ever answered were nodes that are dead by now, there is nobody to wait for.
+            let expected = segment.ever_answered(Question { from: ctx.now, ..question });
+            if expected && !segment.hears_since(since) {
                 self.claiming = false;
                 out.hasten(link, Haste::Hunt);
                 return None;
