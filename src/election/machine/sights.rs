@@ -68,7 +68,13 @@ impl Machine {
                     self.pending |= vip.sees_owner(now, ip, &who, self.rules);
                 }
                 SightKind::Asks(None) => {
-                    let first = known.is_some_and(|(name, _)| vip.comes_before(name, self.me.as_ref()));
+                    let me = self.me.as_ref();
+                    let settled = known.and_then(|(_, peer)| Some(peer.claim(now, &ip)?.claim.settled));
+                    // As in the line of those that may claim: who has settled comes before who has not.
+                    let first = match settled.filter(|settled| *settled != vip.settled) {
+                        Some(settled) if self.rules.hold(Rule::UnsettledLast) => settled,
+                        _ => known.is_some_and(|(name, _)| vip.comes_before(name, me)),
+                    };
                     vip.sees_prober(now, known.is_some(), first, own_mac < Some(mac), self.rules);
                 }
                 SightKind::Asks(Some(asker)) => {
