@@ -14,7 +14,7 @@ use super::{
     outbox::Outbox,
     rules::{
         ANSWER_PATIENCE, ANSWER_WAIT, FOREIGN_EVERY, FOREIGN_GONE, HEARD_HAVING_FOR, MAKE_WAY, MAKE_WAY_LONG,
-        MAKE_WAY_TIMES, ROUND_EVERY, Rule, TICKET_FOR,
+        MAKE_WAY_TIMES, ROUND_EVERY, Rule, SIGHT_FOR, TICKET_FOR,
     },
     segment::{Haste, Question, Verdict},
     vip::VipState,
@@ -148,7 +148,9 @@ impl VipState {
         let verdict = segment.judge(ctx.now, question, ctx.rules);
         if let Some(since) = probing.blind_since.or((verdict == Verdict::Blind).then_some(ctx.now)) {
             (probing.blind_since, probing.ticket) = (Some(since), None);
-            if !segment.hears_since(since) {
+            // Where all that ever answered were nodes that are dead by now, there is nobody to wait for.
+            let expected = segment.ever_answered(Question { from: ctx.now, ..question });
+            if expected && !segment.hears_since(since) {
                 self.claiming = false;
                 out.hasten(link, Haste::Hunt);
                 return None;
@@ -205,7 +207,9 @@ impl VipState {
         let until = *at + HEARD_HAVING_FOR;
         let own = self.candidate.node_addresses.get(peer)?;
         let segment = ctx.segments.get(&self.wire()?)?;
-        let unsure = ctx.now < until && !segment.has_answered(*own, *at) && ctx.rules.hold(Rule::HeardHaving);
+        // If its own address answered at the time, it could be asked then; and if it does not now, it is gone.
+        let two_ways = segment.has_answered(*own, at.checked_sub(SIGHT_FOR).unwrap_or(*at));
+        let unsure = ctx.now < until && !two_ways && ctx.rules.hold(Rule::HeardHaving);
         unsure.then(|| (format!("{peer} speaks for the addresses, but {own}, its own one, does not answer"), until))
     }
 

@@ -2,6 +2,7 @@
 
 use super::{
     Machine,
+    peer::PeerState,
     rules::{ANSWER_PATIENCE, MAKE_WAY, Rule, Rules, SIGHT_FOR},
     vip::VipState,
 };
@@ -54,14 +55,7 @@ impl Machine {
         for vip in vips.filter(|vip| vip.candidate.link.is_none_or(here)) {
             match kind {
                 SightKind::Has => {
-                    let patience_ends = known.map(|(_, peer)| {
-                        let endless = peer.fenced && self.rules.hold(Rule::FencedBlocks);
-                        let since =
-                            if peer.heard { vip.vacant_since.unwrap_or(now) } else { peer.last_heard.unwrap_or(now) };
-                        (!endless).then_some(since + ANSWER_PATIENCE)
-                    });
-                    let over = patience_ends.flatten().is_some_and(|end| now >= end);
-                    let counts = !over || vip.patience_spent || !self.rules.hold(Rule::AnswerPatience);
+                    let counts = known.is_none_or(|(_, peer)| vip.respects(now, peer, self.rules));
                     let who = Who { mac, peer: known.map(|(name, _)| name), counts };
                     if vip.foreign != Some((ip, mac)) && who.peer.is_none() && vip.matters() {
                         let text = format!("{mac}, which belongs to no peer, answers for {ip}");
@@ -106,6 +100,15 @@ impl VipState {
     /// Whether somebody else's having the addresses changes anything for this node now.
     fn matters(&self) -> bool {
         self.role == Role::Active || self.probing.is_some()
+    }
+
+    /// Whether the answers of this peer's kernel still stand against a claim. A fenced one's always do, for they end by
+    /// themselves if its agent does not live.
+    fn respects(&self, now: Instant, peer: &PeerState, rules: Rules) -> bool {
+        let endless = peer.fenced && rules.hold(Rule::FencedBlocks);
+        let since = if peer.heard { self.vacant_since } else { peer.last_heard };
+        let over = !endless && since.is_some_and(|since| now >= since + ANSWER_PATIENCE);
+        !over || self.patience_spent || !rules.hold(Rule::AnswerPatience)
     }
 
     fn comes_before(&self, peer: &Name, me: Option<&Name>) -> bool {

@@ -61,7 +61,8 @@ impl Segment {
         self.references.values().filter(counts).map(|known| known.bit).sum()
     }
 
-    fn ever_answered(&self, question: Question) -> bool {
+    /// There is somebody who should answer.
+    pub(super) fn ever_answered(&self, question: Question) -> bool {
         let counts = |known: &Reference| match known.answered_at {
             Some(at) => !known.is_one_of(question.suspects) || at >= question.from,
             None => false,

@@ -278,3 +278,26 @@ fn a_node_that_restarts_again_and_again_does_not_keep_the_others_waiting_by_what
         assert_eq!(bench.vip().role, role, "an unfenced kernel answers, whatever its agent says");
     }
 }
+
+#[test]
+fn a_host_that_answered_both_ways_and_then_died_is_not_waited_for() {
+    let mut bench = silenced(Bench::follower("lb2"));
+    (bench.peer_own, bench.answers) = (true, Some(PEER_MAC));
+    bench.run(300);
+    bench.expect(Role::Backup, "");
+    (bench.peer_own, bench.answers) = (false, None);
+    let took = until_active(&mut bench, 3000).unwrap();
+    assert!(took <= MS * 250, "{took:?}");
+}
+
+#[test]
+fn nobody_waits_for_a_reference_that_died_with_the_owner() {
+    let mut bench = silenced(Bench::follower("lb2"));
+    bench.reload(|candidate| candidate.references.clear());
+    (bench.peer_own, bench.answers) = (true, Some(PEER_MAC));
+    bench.run(300);
+    (bench.peer_own, bench.answers) = (false, None);
+    let took = until_active(&mut bench, 3000).unwrap();
+    assert!(took <= MS * 350, "{took:?}");
+    assert!(!bench.vip().verified);
+}
