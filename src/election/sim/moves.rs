@@ -197,7 +197,14 @@ pub(super) fn slow_release(rules: Rules) -> Outcome {
     world.hosts[1].apply_time = MS * 1;
     world.boot(0);
     world.run_for(SECOND * 4);
-    world.expect_owner(0, "after a slow release")
+    world.expect_owner(0, "after a slow release")?;
+    // Also where the heir would hear nobody on the wire.
+    let mut world = failing_back(rules, 400)?;
+    world.net.cut_front(0, 1);
+    world.run_for(MS * 300);
+    ensure(world.speakers(VIP) == [1], "the heir waits until the owner has let go", &world)?;
+    world.run_for(SECOND);
+    ensure(world.speakers(VIP).len() == 1, "one owner", &world)
 }
 
 pub(super) fn failbacks_after_crashes(rules: Rules) -> Outcome {

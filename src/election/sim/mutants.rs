@@ -36,7 +36,7 @@ schedules! {
 }
 
 /// Which schedule notices that a rule is broken.
-pub(super) fn witnesses() -> Vec<(Rule, fn(Rules) -> Outcome)> {
+fn witnesses() -> Vec<(Rule, fn(Rules) -> Outcome)> {
     use Rule::*;
     vec![
         (SilentProbes, stranger_has_the_vip),
