@@ -75,6 +75,12 @@ impl Machine {
                         Some(settled) if self.rules.hold(Rule::UnsettledLast) => settled,
                         _ => known.is_some_and(|(name, _)| vip.comes_before(name, me)),
                     };
+                    // A stranger may be a node only while there is one whose Ethernet addresses are not known: others
+                    // who ask (monitors, address configuration) hold nothing up.
+                    let unmet = |node| self.peers.get(node).is_some_and(PeerState::is_unmet);
+                    if known.is_none() && !vip.candidate.nodes.iter().any(unmet) {
+                        continue;
+                    }
                     vip.sees_prober(now, known.is_some(), first, own_mac < Some(mac), self.rules);
                 }
                 SightKind::Asks(Some(asker)) => {
