@@ -67,7 +67,7 @@ fn an_owner_that_is_killed_again_and_again_leaves_one_owner(bench: &mut Bench) -
     restarts(bench, "lb1", Duration::from_millis(800), 5)?;
     let world = bench.present()?;
     // Who vanishes again and again waits for the addresses longer each time.
-    world.taken_by_one()
+    world.taken_by_one().map(drop)
 }
 
 fn a_minute_of_restarts_each_3_s(bench: &mut Bench) -> Outcome {
