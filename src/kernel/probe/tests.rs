@@ -175,7 +175,7 @@ fn asking_from_the_address_shows_having_it() {
 }
 
 #[test]
-fn asking_about_the_address_does_not_show_having_it() {
+fn asking_about_the_address_shows_no_more_than_that() {
     let [host, peer] = pair();
     host.run(async |net| {
         let prober = prober(&net).await;
@@ -184,6 +184,11 @@ fn asking_about_the_address_does_not_show_having_it() {
             let other = Prober::new().unwrap();
             ask(&other, &net, &VIPS).await;
         });
+        for vip in VIPS {
+            let link = net.link("eth0").await.index;
+            let asks = Sight { link, ip: ip(vip), mac: mac(&peer), kind: SightKind::Asks(None) };
+            assert_eq!(prober.recv().await, asks);
+        }
         ask(&prober, &net, &[REFERENCE]).await;
         assert_eq!(prober.recv().await.ip, ip(REFERENCE));
     });

@@ -117,8 +117,10 @@ fn a_probe_of_a_node_that_comes_first_delays_a_claim() {
     bench.expect(Role::Backup, "");
     let took = until_active(&mut bench, 300).unwrap();
     assert!(took >= MS * 145 && took <= MS * 160, "80 ms, then twelve rounds: {took:?}");
-    // The other way round it makes no difference.
-    let mut bench = silenced(Bench::follower("lb1"));
+    // The other way round it makes no difference, unless only the other one has settled.
+    let mut bench = Bench::follower("lb1");
+    bench.says(Claim { settled: false, ..active(5000) }).run(50);
+    let mut bench = silenced(bench);
     for _ in 0..10 {
         bench.run(11);
         prober(&mut bench, PEER_MAC);
@@ -129,6 +131,7 @@ fn a_probe_of_a_node_that_comes_first_delays_a_claim() {
 #[test]
 fn an_unknown_prober_delays_a_claim_but_not_for_ever() {
     let took = |mac: Mac| {
+        // The other node was never heard: the stranger may be it.
         let mut bench = Bench::new("lb1");
         for waited in 0..400 {
             bench.run(10);
@@ -142,6 +145,16 @@ fn an_unknown_prober_delays_a_claim_but_not_for_ever() {
     let (first, second) = (took(Mac([9; 6])), took(Mac([0; 6])));
     assert!(first > 500 && first < 1200, "this node comes first: {first} ms");
     assert!(second > first + 1000, "the other one comes first: {second} ms");
+}
+
+#[test]
+fn a_stranger_who_asks_delays_nothing_once_the_nodes_are_known() {
+    let mut bench = silenced(Bench::follower("lb2"));
+    for _ in 0..11 {
+        bench.run(11);
+        prober(&mut bench, Mac([9; 6]));
+    }
+    bench.expect(Role::Active, "");
 }
 
 #[test]
