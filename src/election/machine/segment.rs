@@ -98,7 +98,8 @@ impl Segment {
             }
             let bit = self.free_bit();
             let known = self.references.entry(ip).or_insert(Reference::new(now, bit));
-            (known.learned, known.node) = (false, node.cloned());
+            known.learned = false;
+            known.node = node.cloned().or(known.node.take());
         }
     }
 
@@ -116,10 +117,14 @@ impl Segment {
         self.references.insert(ip, Reference { learned: true, ..Reference::new(now, bit) });
     }
 
-    /// `ip` has answered, or spoken; whether it is a reference.
-    pub(super) fn sight(&mut self, now: Instant, ip: IpAddr, mac: Mac) -> bool {
+    /// `ip` has answered, or spoken; whether it is a reference. `node`: whose Ethernet address it is by its heartbeats;
+    /// the files need not tell all of a node's addresses.
+    pub(super) fn sight(&mut self, now: Instant, ip: IpAddr, mac: Mac, node: Option<&Name>) -> bool {
         let Some(known) = self.references.get_mut(&ip) else { return false };
         (known.answered_at, known.mac) = (Some(now), Some(mac));
+        if known.node.is_none() {
+            known.node = node.cloned();
+        }
         let bit = known.bit;
         if let Some(round) = self.rounds.iter_mut().rev().find(|round| round.at <= now) {
             round.answered |= bit & round.asked;

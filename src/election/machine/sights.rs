@@ -37,16 +37,16 @@ impl Machine {
         }
         let elsewhere = self.segments.contains_key(&link);
         let here = |segment: u32| segment == link || !elsewhere;
+        let heard = self.peers.iter().find(|(_, peer)| peer.macs.contains(&mac));
         for (_, segment) in self.segments.iter_mut().filter(|(own, _)| here(**own)) {
             let news = match kind {
-                SightKind::Has => segment.sight(now, ip, mac),
+                SightKind::Has => segment.sight(now, ip, mac, heard.map(|(name, _)| name)),
                 SightKind::Asks(_) => false,
             };
             self.pending |= news && self.out.hunting;
         }
         // A node that was never heard is known by the Ethernet address that answers for its own address.
         let answers = || self.segments.values().find_map(|segment| segment.node_of(mac));
-        let heard = self.peers.iter().find(|(_, peer)| peer.macs.contains(&mac));
         let known = heard.or_else(|| self.peers.get_key_value(answers()?));
         let own_mac = self.fronts.iter().find(|front| front.link == link).and_then(|front| front.mac);
         let own_mac = own_mac.or(self.macs.iter().min().copied());

@@ -292,12 +292,18 @@ fn a_host_that_answered_both_ways_and_then_died_is_not_waited_for() {
 
 #[test]
 fn nobody_waits_for_a_reference_that_died_with_the_owner() {
-    let mut bench = silenced(Bench::follower("lb2"));
-    bench.reload(|candidate| candidate.references.clear());
-    (bench.peer_own, bench.answers) = (true, Some(PEER_MAC));
-    bench.run(300);
-    (bench.peer_own, bench.answers) = (false, None);
-    let took = until_active(&mut bench, 3000).unwrap();
-    assert!(took <= MS * 350, "{took:?}");
-    assert!(!bench.vip().verified);
+    // Also if the files do not tell that the address is that node's.
+    for told in [true, false] {
+        let mut bench = silenced(Bench::follower("lb2"));
+        bench.reload(|candidate| candidate.references = vec![PEER_OWN]);
+        if !told {
+            bench.reload(|candidate| candidate.node_addresses.clear());
+        }
+        (bench.peer_own, bench.answers) = (true, Some(PEER_MAC));
+        bench.run(300);
+        (bench.peer_own, bench.answers) = (false, None);
+        let took = until_active(&mut bench, 3000).unwrap();
+        assert!(took <= MS * 350, "{took:?}");
+        assert!(!bench.vip().verified);
+    }
 }
