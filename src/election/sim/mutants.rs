@@ -35,8 +35,10 @@ schedules! {
     renamed_on_one_node split_on_one_node merged_on_one_node dropped_by_its_owner address_added
 }
 
+type Schedule = fn(Rules) -> Outcome;
+
 /// Which schedule notices that a rule is broken.
-fn witnesses() -> Vec<(Rule, fn(Rules) -> Outcome)> {
+fn witnesses() -> Vec<(Rule, Schedule)> {
     use Rule::*;
     vec![
         (SilentProbes, stranger_has_the_vip),
