@@ -92,8 +92,9 @@ impl World {
             let families = candidate.addresses.iter().map(|ip| usize::from(ip.is_ipv6())).collect::<BTreeSet<_>>();
             for family in families {
                 candidate.references.push(front_ips(GATEWAY)[family]);
-                candidate.references.extend(others().map(|other| other.ips[family]));
             }
+            // As the plan does: of each other node only the one address that is known to be its own.
+            candidate.references.extend(candidate.node_addresses.values());
         }
         candidates
     }
