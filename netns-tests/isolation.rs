@@ -19,6 +19,7 @@ use std::{
     io::{BufRead, BufReader},
     os::unix::process::{CommandExt, ExitStatusExt},
     process::{Child, ChildStdout, Command, ExitCode, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
@@ -158,7 +159,9 @@ fn probe(task: &str) -> Command {
 
 /// A probe that runs, with its child, and the mark that both carry in their environment.
 fn start(task: &str) -> Result<(Child, String, BufReader<ChildStdout>), Failure> {
-    let mark = format!("{}-{task}", std::process::id());
+    // Cases run beside each other.
+    static STARTED: AtomicUsize = AtomicUsize::new(0);
+    let mark = format!("{}-{task}-{}", std::process::id(), STARTED.fetch_add(1, Ordering::Relaxed));
     let mut child = probe(task).env("MARK", &mark).stdout(Stdio::piped()).spawn()?;
     let mut out = BufReader::new(child.stdout.take().ok_or("no output")?);
     for _ in 0..2 {

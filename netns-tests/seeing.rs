@@ -5,17 +5,19 @@ use crate::{
     harness::{
         Bench, Failure, Outcome,
         state::{State, VIP4, VIP6},
-        wait::eventually,
+        wait::{eventually, stays},
         world::{SOON, World},
     },
 };
 use serde_json::Value;
+use std::time::Duration;
 
 cases![
     status_and_metrics_agree_with_the_kernel,
     the_wire_knows_one_owner,
     check_has_the_exit_codes_of_a_monitoring_plugin,
     status_prints_a_table_and_json,
+    counters_alone_wake_nobody,
 ];
 
 fn status_and_metrics_agree_with_the_kernel(bench: &mut Bench) -> Outcome {
@@ -60,7 +62,7 @@ fn check_has_the_exit_codes_of_a_monitoring_plugin(bench: &mut Bench) -> Outcome
 
 fn status_prints_a_table_and_json(bench: &mut Bench) -> Outcome {
     let world = bench.running(&State::pair())?;
-    let socket = socket(world, "lb1")?;
+    let socket = world.socket("lb1")?;
     let table = world.lbagent("lb1", &["status", "--socket", &socket])?;
     let table = String::from_utf8(table.stdout)?;
     for word in ["web", VIP4, "Active", "lb2"] {
@@ -84,12 +86,18 @@ fn agrees(world: &World, node: &str) -> Result<bool, Failure> {
 }
 
 fn check(world: &World, node: &str, arguments: &[&str]) -> Result<i32, Failure> {
-    let socket = socket(world, node)?;
-    let arguments = [&["check", "--socket", &socket], arguments].concat();
-    world.lbagent(node, &arguments)?.status.code().ok_or_else(|| "killed".into())
+    Ok(world.check(node, arguments)?.0)
 }
 
-fn socket(world: &World, node: &str) -> Result<String, Failure> {
-    let agent = world.lab.balancer(node)?.agent().ok_or("no agent")?;
-    Ok(agent.socket().to_string_lossy().into_owned())
+fn counters_alone_wake_nobody(bench: &mut Bench) -> Outcome {
+    let world = bench.running(&State::pair())?;
+    let woken = || -> Result<u64, Failure> {
+        let metrics = world.metrics("lb1")?;
+        let line =
+            metrics.lines().find_map(|line| line.strip_prefix("lbagent_reconcile_passes_total{reason=\"role\"} "));
+        Ok(line.unwrap_or("0").parse()?)
+    };
+    let before = woken()?;
+    // The election publishes its counters each second; a machine under load may lose a heartbeat or two.
+    stays(Duration::from_secs(5), "nothing to do", || Ok(woken()? <= before + 2))
 }

@@ -5,37 +5,19 @@ use crate::{
     harness::{
         Bench, Outcome,
         state::State,
-        wait::{eventually, now, stays},
+        wait::{eventually, now},
         world::{SOON, World},
     },
 };
-use nix::sys::signal::Signal;
 use std::time::Duration;
 
 cases![
-    a_crashed_host_is_replaced,
-    a_killed_agent_is_replaced_although_its_kernel_still_answers,
     a_stopped_agent_hands_over_and_leaves_no_address,
-    a_frozen_agent_does_not_stay_owner_beside_another,
     one_silent_heartbeat_path_moves_nothing,
     a_dead_backup_moves_nothing,
     three_balancers_take_over_in_the_order_of_the_list,
     a_lone_node_is_active_at_once,
 ];
-
-fn a_crashed_host_is_replaced(bench: &mut Bench) -> Outcome {
-    let world = bench.running(&State::pair())?;
-    world.lab.crash("lb1")?;
-    world.settle("lb2")?;
-    world.stays_at("lb2", Duration::from_secs(1))
-}
-
-fn a_killed_agent_is_replaced_although_its_kernel_still_answers(bench: &mut Bench) -> Outcome {
-    let world = bench.running(&State::pair())?;
-    world.lab.kill_agent("lb1")?;
-    eventually(SOON, "lb2 has the Vip", || Ok(world.owners()?.contains(&"lb2".to_owned())))?;
-    serves(world)
-}
 
 fn a_stopped_agent_hands_over_and_leaves_no_address(bench: &mut Bench) -> Outcome {
     let world = bench.running(&State::pair())?;
@@ -44,17 +26,6 @@ fn a_stopped_agent_hands_over_and_leaves_no_address(bench: &mut Bench) -> Outcom
     assert!(!world.holders_of_any()?.contains(&"lb1".to_owned()), "an address was left");
     world.settle("lb2")?;
     world.stays_at("lb2", Duration::from_secs(1))
-}
-
-fn a_frozen_agent_does_not_stay_owner_beside_another(bench: &mut Bench) -> Outcome {
-    let world = bench.running(&State::pair())?;
-    world.lab.signal_agent("lb1", Signal::SIGSTOP)?;
-    eventually(SOON, "lb2 has the Vip", || Ok(world.owners()?.contains(&"lb2".to_owned())))?;
-    world.lab.signal_agent("lb1", Signal::SIGCONT)?;
-    eventually(SOON, "one owner is left", || Ok(world.owners()?.len() == 1))?;
-    // Whoever it is now, failback brings it home, and there it stays.
-    world.settle("lb1")?;
-    world.stays_at("lb1", Duration::from_secs(1))
 }
 
 fn one_silent_heartbeat_path_moves_nothing(bench: &mut Bench) -> Outcome {
@@ -93,11 +64,4 @@ fn three_balancers_take_over_in_the_order_of_the_list(bench: &mut Bench) -> Outc
 
 fn a_lone_node_is_active_at_once(bench: &mut Bench) -> Outcome {
     bench.running(&State::balancers(1))?.stays_at("lb1", Duration::from_secs(1))
-}
-
-/// Clients are served, and go on being served.
-fn serves(world: &mut World) -> Outcome {
-    let settled = Duration::from_millis(500);
-    eventually(SOON, "clients are served", || world.serves_since(now() - settled))?;
-    stays(settled, "clients are served", || world.serves_since(now() - settled))
 }

@@ -15,21 +15,30 @@
 //! more (or after [`STOP_LIMIT`]) the parts are dropped.
 
 mod election;
+mod leave;
+mod parts;
 mod report;
+mod standby;
 
 use crate::{
     apply::Applier,
     dataplane::Dataplane,
     desired::{self, Snapshot, StateOptions},
-    election::{driver::ElectionInput, machine::HeldReport},
+    election::{
+        driver::{ElectionInput, Files},
+        lease::{Leases, Progress},
+        machine::HeldReport,
+    },
     health::{checker, track},
     kernel::{announce::Announcer, instance::InstanceLock, limits, netlink::Netlink, ping::Pinger},
-    model::{Desired, Name, VipAddress},
-    reconcile::{Inputs, Outputs, ReconcileView, Reconciler},
+    model::{Desired, Name},
+    reconcile::{Hands, Inputs, Outputs, ReconcileView, Reconciler},
     status::server,
 };
 use election::Election;
+use parts::Parts;
 use report::Reporter;
+use standby::Operator;
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
@@ -45,10 +54,10 @@ use tokio::{
 
 /// How long a stopping agent waits for its addresses to have left.
 const STOP_LIMIT: Duration = Duration::from_secs(2);
+/// As [`AgentError::ThreadEnded`] names it.
+const ELECTION: &str = "election";
 /// How long exchanges that are under way at the end of the agent may take.
 const DRAIN: Duration = Duration::from_millis(500);
-/// For the last heartbeats, which say that the addresses have left.
-const LAST_WORDS: Duration = Duration::from_millis(50);
 
 /// What `lbagent run` was told.
 #[derive(Debug, Clone)]
@@ -84,8 +93,8 @@ pub enum AgentError {
     /// Threads, runtimes, signals.
     #[error("cannot {0}: {1}")]
     Io(&'static str, #[source] std::io::Error),
-    /// A thread that must not end has ended.
-    #[error("the {0} thread has ended, which is a bug; the agent ends too, so that it is started again")]
+    /// A part that must not end has ended, which only a panic can have done.
+    #[error("the {0} has ended, which is a bug; the agent ends too, so that it is started again")]
     ThreadEnded(&'static str),
 }
 
@@ -101,7 +110,10 @@ pub fn run(options: &Options) -> Result<(), AgentError> {
         .enable_all()
         .build()
         .map_err(|error| AgentError::Io("make the control runtime", error))?;
-    runtime.block_on(control(options, me))
+    let ended = runtime.block_on(control(options, me));
+    // A read that hangs (a dead file server) must not keep a process alive that has given everything up.
+    runtime.shutdown_timeout(DRAIN);
+    ended
 }
 
 /// `STATE_DIR.last-good/NODE`: outside the state directory, which may be read-only or a symlink that is swapped, and
@@ -134,7 +146,10 @@ struct Agent {
     dataplane: Dataplane,
     rescan: Arc<Notify>,
     election: Election,
+    operator: Operator,
+    leases: Leases,
     reconcile: tokio::task::JoinHandle<()>,
+    parts: Parts,
     view: watch::Receiver<Arc<ReconcileView>>,
     leaving: watch::Sender<bool>,
     server: server::Server,
@@ -145,7 +160,9 @@ async fn control(options: &Options, me: Name) -> Result<(), AgentError> {
     let mut agent = Agent::start(options, me).await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
     let ended = agent.run(&mut signals).await;
-    agent.stop().await;
+    // Without an election nobody will say that the addresses are to leave.
+    let patience = if matches!(ended, Err(AgentError::ThreadEnded(ELECTION))) { Duration::ZERO } else { STOP_LIMIT };
+    agent.stop(patience).await;
     ended
 }
 
@@ -158,9 +175,19 @@ impl Agent {
         let workers = options.workers.or_else(|| std::thread::available_parallelism().ok());
         let dataplane = Dataplane::start(workers.unwrap_or(NonZeroUsize::MIN))
             .map_err(|error| AgentError::Io("start the data plane's threads", error))?;
+        let mut progress = Progress::default();
+        let (passes, turns) = (progress.part("the reconcile loop"), progress.part("the heartbeat driver"));
+        let workers = dataplane.clone();
+        progress.follow("a thread of the data plane", move || workers.progress().into_iter().max().unwrap_or_default());
+        let leases = Leases::start(progress).map_err(|error| AgentError::Io("start the lease keeper", error))?;
         let last_good_dir = last_good_dir(options, &me);
+        let files = Files { key: options.key_file.clone(), epoch: last_good_dir.join("epoch") };
         let rescan = Arc::new(Notify::new());
-        let state = StateOptions { dir: options.state_dir.clone(), last_good_dir, rescan: rescan.clone() };
+        let state = StateOptions {
+            dir: options.state_dir.clone(),
+            last_good_dir: last_good_dir.clone(),
+            rescan: rescan.clone(),
+        };
         // The follower lives as long as somebody receives from it.
         let (snapshots, _) = desired::start(state).await;
 
@@ -168,18 +195,22 @@ impl Agent {
         let health = checker::start(wanted.clone());
         let pings = track::start(wanted, pinger);
         let (leaving, leaving_out) = watch::channel(false);
+        let remembered = standby::remembered(last_good_dir.clone(), report::now()).await;
+        let (standby, standby_out) = watch::channel(remembered);
         let nothing = ElectionInput {
             node: me.clone(),
             peers: Vec::new(),
             candidates: Vec::new(),
             macs: Vec::new(),
+            fronts: Vec::new(),
             links: BTreeMap::new(),
         };
         let (candidates, candidates_out) = watch::channel(nothing);
         let (held, held_out) = watch::channel(HeldReport::default());
         let (view, view_out) = watch::channel(Arc::default());
-        let election = Election::start(options.key_file.clone(), candidates_out.clone(), held_out)?;
+        let election = Election::start(files, (leases.clone(), turns), candidates_out.clone(), held_out)?;
 
+        let operator = Operator::new(last_good_dir, standby, election.view.clone(), candidates_out.clone());
         let reporter = Reporter {
             me: me.clone(),
             started: report::now(),
@@ -188,6 +219,8 @@ impl Agent {
             candidates: candidates_out,
             election: election.view.clone(),
             election_problems: election.problems.clone(),
+            leases: leases.clone(),
+            standby: standby_out.clone(),
             health: health.clone(),
             view: view_out.clone(),
             dataplane: dataplane.clone(),
@@ -195,12 +228,39 @@ impl Agent {
         let endpoint =
             server::Options { http: Some(options.http), socket: Some(options.socket.clone()), hostname: hostname()? };
         let server = reporter.serve(endpoint);
-        let inputs =
-            Inputs { desired: snapshots, election: election.view.clone(), health, pings, leaving: leaving_out, kernel };
-        let outputs = Outputs { election: candidates, held, view };
-        let reconciler = Reconciler::new(me, netlink.clone(), applier, dataplane.clone(), inputs, outputs);
+        let mut parts = Parts::default();
+        parts.watch("state watcher", snapshots.clone());
+        parts.watch("health checker", health.clone());
+        parts.watch("pinger of tracked addresses", pings.clone());
+        parts.watch("HTTP endpoint", server.http.clone());
+        parts.watch("lease keeper", leases.keeper());
+        let inputs = Inputs {
+            desired: snapshots,
+            election: election.view.clone(),
+            health,
+            pings,
+            leaving: leaving_out,
+            standby: standby_out,
+            kernel,
+            fence: leases.events()?,
+        };
+        let outputs = Outputs { election: candidates, held, view, beat: passes };
+        let hands = Hands { netlink: netlink.clone(), applier, dataplane: dataplane.clone(), leases: leases.clone() };
+        let reconciler = Reconciler::new(me, hands, inputs, outputs);
         let reconcile = tokio::spawn(reconciler.run());
-        Ok(Self { netlink, dataplane, rescan, election, reconcile, view: view_out, leaving, server })
+        Ok(Self {
+            netlink,
+            dataplane,
+            rescan,
+            election,
+            leases,
+            operator,
+            reconcile,
+            parts,
+            view: view_out,
+            leaving,
+            server,
+        })
     }
 
     /// Until a signal asks for the end, or a part that must not end has ended.
@@ -210,23 +270,23 @@ impl Agent {
                 _ = signals.hangup.recv() => self.rescan.notify_one(),
                 _ = signals.terminate.recv() => return Ok(()),
                 _ = signals.interrupt.recv() => return Ok(()),
-                _ = &mut self.reconcile => return Err(AgentError::ThreadEnded("reconcile")),
-                () = self.election.ended() => return Err(AgentError::ThreadEnded("election")),
+                Some(ask) = self.server.actions.recv() => self.operator.answer(ask, report::now()).await,
+                _ = &mut self.reconcile => return Err(AgentError::ThreadEnded("reconcile loop")),
+                () = self.election.ended() => return Err(AgentError::ThreadEnded(ELECTION)),
+                () = self.dataplane.ended() => return Err(AgentError::ThreadEnded("data plane")),
+                part = self.parts.ended() => return Err(AgentError::ThreadEnded(part)),
             }
         }
     }
 
     /// First the addresses, so that a peer can take them; then everything else.
-    async fn stop(mut self) {
+    async fn stop(self, patience: Duration) {
         tracing::info!("leaving: giving up the addresses");
         self.leaving.send_replace(true);
-        let left = self.view.wait_for(|view| !view.network.addresses.iter().any(|address| address.ours));
-        if tokio::time::timeout(STOP_LIMIT, left).await.is_err() {
-            tracing::warn!("the addresses have not left within {STOP_LIMIT:?}; removing them");
-            remove_ours(&self.netlink).await;
+        leave::give_up(&self.netlink, self.view, self.reconcile, patience).await;
+        if let Err(error) = self.leases.close() {
+            tracing::error!("{error}");
         }
-        tokio::time::sleep(LAST_WORDS).await;
-        self.reconcile.abort();
         self.server.stop().await;
         let dataplane = self.dataplane;
         // Blocks its thread while exchanges come to their end.
@@ -235,19 +295,9 @@ impl Agent {
     }
 }
 
-/// The last resort of a stop whose loop or election does not answer.
-async fn remove_ours(netlink: &Netlink) {
-    let Ok(network) = netlink.observe().await else { return };
-    for address in network.addresses.iter().filter(|address| address.ours) {
-        let exact = VipAddress { ip: address.ip, prefix_len: address.prefix_len };
-        if let Err(error) = netlink.remove_address(address.link, exact).await {
-            tracing::error!("{error}");
-        }
-    }
-}
-
-/// `addresses` beside the control socket: /run/lbagent/addresses.
-fn address_record(socket: &Path) -> PathBuf {
+/// Where the agent with this control socket keeps the record of its addresses, on kernels that do not mark them:
+/// `addresses` beside it, /run/lbagent/addresses.
+pub fn address_record(socket: &Path) -> PathBuf {
     socket.with_file_name("addresses")
 }
 

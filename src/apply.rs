@@ -2,15 +2,16 @@
 //! problem in the report, the steps after it are tried all the same, and the next pass sees what is still missing.
 
 use crate::{
-    kernel::{announce::Announcer, netlink::Netlink},
-    model::{Kind, ObjectRef, ObservedNetwork, Problem},
+    kernel::{KernelError, announce::Announcer, netlink::Netlink},
+    model::{Kind, ObjectRef, ObservedNetwork, Problem, VipAddress},
     plan::{addresses::AddressStep, announce::Place},
 };
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// For one netlink request; the kernel answers in microseconds, so this only bounds what cannot be expected.
-const STEP_DEADLINE: Duration = Duration::from_secs(1);
+/// For the steps that go to the kernel together; it answers each in microseconds, so this only bounds what cannot be
+/// expected.
+const DEADLINE: Duration = Duration::from_secs(1);
 
 /// The hands of the reconcile loop.
 #[derive(Debug)]
@@ -25,11 +26,13 @@ impl Applier {
         Self { netlink, announcer }
     }
 
-    /// Tries every step in its order. [`AddressStep::AwaitQuiet`] is the caller's business.
+    /// Tries every step in its order; steps of a kind that follow each other go to the kernel together.
+    /// [`AddressStep::AwaitQuiet`] is the caller's business.
     pub async fn addresses(&self, steps: &[AddressStep]) -> Vec<Problem> {
         let mut problems = Vec::new();
-        for step in steps {
-            problems.extend(self.address(step).await);
+        for run in steps.chunk_by(goes_with) {
+            let results = self.run(run).await;
+            problems.extend(run.iter().zip(results).filter_map(|(step, result)| problem(step, result.err()?)));
         }
         problems
     }
@@ -45,30 +48,151 @@ impl Applier {
         due.iter().filter_map(announce).collect()
     }
 
-    async fn address(&self, step: &AddressStep) -> Option<Problem> {
-        let (vip, done) = match step {
-            AddressStep::Add { vip, link, address } => {
-                tracing::info!(%vip, %address, link, "adding the address");
-                let add = self.netlink.add_address(*link, *address);
-                (Some(vip), timeout(STEP_DEADLINE, add).await.map(|result| result.map(drop)))
+    /// The result of each step of `run`, all of which go together.
+    async fn run(&self, run: &[AddressStep]) -> Vec<Result<(), String>> {
+        let Some(first) = run.first() else { return Vec::new() };
+        run.iter().for_each(announce_step);
+        let places: Vec<_> = run.iter().filter_map(place).collect();
+        let done = async {
+            match first {
+                AddressStep::Add { lifetime, .. } => words(self.netlink.add_addresses(&places, *lifetime).await),
+                AddressStep::Refresh { lifetime, .. } => {
+                    words(self.netlink.refresh_addresses(&places, *lifetime).await)
+                }
+                AddressStep::Remove { link, address } => {
+                    words(vec![self.netlink.remove_address(*link, *address).await])
+                }
+                AddressStep::AwaitQuiet { .. } => vec![Ok(())],
             }
-            AddressStep::Remove { link, address } => {
-                tracing::info!(%address, link, "removing the address");
-                let remove = self.netlink.remove_address(*link, *address);
-                (None, timeout(STEP_DEADLINE, remove).await.map(|result| result.map(drop)))
-            }
-            AddressStep::AwaitQuiet { .. } => return None,
         };
-        let message = match done {
-            Ok(Ok(())) => return None,
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("the kernel has not answered within {STEP_DEADLINE:?} to {step:?}; trying again"),
+        let late = |step: &AddressStep| {
+            Err(format!("the kernel has not answered within {DEADLINE:?} to {step:?}; trying again"))
         };
-        tracing::error!(%message, "address step failed");
-        let problem = Problem::error("AddressFailed", message);
-        Some(match vip {
-            Some(vip) => problem.about(ObjectRef { kind: Kind::Vip, name: vip.clone() }),
-            None => problem,
-        })
+        timeout(DEADLINE, done).await.unwrap_or_else(|_| run.iter().map(late).collect())
+    }
+}
+
+/// One request to the kernel can serve both.
+fn goes_with(one: &AddressStep, other: &AddressStep) -> bool {
+    use AddressStep::{Add, Refresh};
+    match (one, other) {
+        (Add { lifetime: a, .. }, Add { lifetime: b, .. }) => a == b,
+        (Refresh { lifetime: a, .. }, Refresh { lifetime: b, .. }) => a == b,
+        _ => false,
+    }
+}
+
+fn place(step: &AddressStep) -> Option<(u32, VipAddress)> {
+    match step {
+        AddressStep::Add { link, address, .. }
+        | AddressStep::Refresh { link, address, .. }
+        | AddressStep::Remove { link, address } => Some((*link, *address)),
+        AddressStep::AwaitQuiet { .. } => None,
+    }
+}
+
+fn announce_step(step: &AddressStep) {
+    match step {
+        AddressStep::Add { vip, link, address, .. } => tracing::info!(%vip, %address, link, "adding the address"),
+        AddressStep::Remove { link, address } => tracing::info!(%address, link, "removing the address"),
+        // Several times a second where there is no fence.
+        AddressStep::Refresh { link, address, .. } => tracing::trace!(%address, link, "refreshing the address"),
+        AddressStep::AwaitQuiet { .. } => {}
+    }
+}
+
+fn words<T>(results: Vec<Result<T, KernelError>>) -> Vec<Result<(), String>> {
+    results.into_iter().map(|result| result.map(drop).map_err(|error| error.to_string())).collect()
+}
+
+fn problem(step: &AddressStep, message: String) -> Option<Problem> {
+    tracing::error!(%message, "address step failed");
+    let problem = Problem::error("AddressFailed", message);
+    Some(match step {
+        AddressStep::Add { vip, .. } => problem.about(ObjectRef { kind: Kind::Vip, name: vip.clone() }),
+        _ => problem,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{kernel::netns::NetNs, model::Name};
+
+    /// `lo`, the one device of a new namespace.
+    const LO: u32 = 1;
+
+    /// Runs `f` in a network namespace of its own.
+    fn alone<T: Send>(f: impl AsyncFnOnce(Applier) -> T + Send) -> T {
+        let inside = || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let directory = tempfile::tempdir().unwrap();
+            runtime.block_on(async {
+                let netlink = Netlink::connect(directory.path().join("addresses")).unwrap();
+                f(Applier::new(netlink, Announcer::new().unwrap())).await
+            })
+        };
+        NetNs::new().unwrap().run(inside).unwrap()
+    }
+
+    fn address(last: u8) -> VipAddress {
+        VipAddress::host([198, 51, 100, last].into())
+    }
+
+    fn add(link: u32, last: u8, lifetime: Option<u64>) -> AddressStep {
+        let (vip, lifetime) = (Name::new("web").unwrap(), lifetime.map(Duration::from_secs));
+        AddressStep::Add { vip, link, address: address(last), lifetime }
+    }
+
+    async fn observed(applier: &Applier) -> Vec<(VipAddress, Option<u64>)> {
+        let network = applier.netlink.observe().await.unwrap();
+        let ours = network.addresses.iter().filter(|it| it.ours);
+        let seconds = |left: Option<Duration>| left.map(|left| left.as_secs());
+        ours.map(|it| (VipAddress { ip: it.ip, prefix_len: it.prefix_len }, seconds(it.valid_for))).collect()
+    }
+
+    #[test]
+    fn many_addresses_are_added_refreshed_and_removed_in_a_pass_each() {
+        alone(async |applier| {
+            let adds: Vec<_> = (1..=200).map(|last| add(LO, last, Some(20))).collect();
+            assert!(applier.addresses(&adds).await.is_empty());
+            let there = observed(&applier).await;
+            assert_eq!(there.len(), 200);
+            assert!(there.iter().all(|(_, left)| left.is_some_and(|left| left <= 20)));
+            let lifetime = Duration::from_secs(1000);
+            let refresh = |last| AddressStep::Refresh { link: LO, address: address(last), lifetime };
+            assert!(applier.addresses(&(1..=200).map(refresh).collect::<Vec<_>>()).await.is_empty());
+            assert!(observed(&applier).await.iter().all(|(_, left)| left.is_some_and(|left| left > 20)));
+            let remove = |last| AddressStep::Remove { link: LO, address: address(last) };
+            assert!(applier.addresses(&(1..=200).map(remove).collect::<Vec<_>>()).await.is_empty());
+            assert!(observed(&applier).await.is_empty());
+        });
+    }
+
+    #[test]
+    fn a_step_that_fails_is_a_problem_of_its_own_and_keeps_none_of_the_others() {
+        alone(async |applier| {
+            let steps = [add(LO, 1, Some(20)), add(77, 2, Some(20)), add(LO, 3, Some(20)), add(LO, 4, None)];
+            let problems = applier.addresses(&steps).await;
+            assert_eq!(problems.len(), 1, "{problems:?}");
+            assert_eq!(problems[0].object.as_ref().unwrap().to_string(), "Vip/web");
+            assert!(problems[0].message.contains("198.51.100.2/32"), "{}", problems[0].message);
+            let there = observed(&applier).await;
+            assert_eq!(there.iter().map(|(it, _)| *it).collect::<Vec<_>>(), [1, 3, 4].map(address));
+            assert_eq!(there[2].1, None, "for ever");
+        });
+    }
+
+    #[test]
+    fn order_is_kept_where_an_address_makes_room_for_itself() {
+        alone(async |applier| {
+            let wide = VipAddress { prefix_len: 24, ..address(1) };
+            let vip = Name::new("web").unwrap();
+            let add_wide = AddressStep::Add { vip, link: LO, address: wide, lifetime: None };
+            assert!(applier.addresses(&[add_wide]).await.is_empty());
+            let narrow = [AddressStep::Remove { link: LO, address: wide }, add(LO, 1, None), add(LO, 2, None)];
+            assert!(applier.addresses(&narrow).await.is_empty());
+            assert_eq!(observed(&applier).await, [(address(1), None), (address(2), None)]);
+        });
     }
 }

@@ -1,7 +1,8 @@
 //! A file is edited: how long until clients see it.
 
 use super::{
-    figures::{Figure, Samples},
+    figures::{Bar, Figure, Samples, Unit},
+    millis,
     pair::{Failure, PACE, Pair, SOON},
 };
 use lbagent::drill::lab::clock::now;
@@ -18,16 +19,15 @@ const RUNS: usize = 10;
 const APART: Duration = Duration::from_millis(300);
 /// For one question; the balancer answers in a millisecond.
 const PATIENCE: Duration = Duration::from_millis(200);
-const BAR: Duration = Duration::from_millis(200);
+const BAR: Bar = Bar::worst(200.0);
 
 /// Of the three sorts.
 pub(crate) fn figures(pair: &Pair) -> Result<Vec<Figure>, Failure> {
     let redirect = runs("redirect", |run| change_redirect(pair, run))?;
     let backend = runs("backend", |run| replace_backend(pair, run))?;
     let listener = runs("listener", |run| add_listener(pair, run))?;
-    let row = |what: &str, samples: &Samples| {
-        Figure::of(format!("edit of a file → {what}"), samples).against("≤ 200 ms", samples.worst() <= BAR)
-    };
+    let row =
+        |what: &str, samples: &Samples| Figure::held(format!("edit of a file → {what}"), "lbagent", samples, &BAR);
     Ok(vec![
         row("first answer with the changed redirect", &redirect),
         row("first answer of the backend in the other's place", &backend),
@@ -36,9 +36,9 @@ pub(crate) fn figures(pair: &Pair) -> Result<Vec<Figure>, Failure> {
 }
 
 fn runs(what: &str, edit: impl Fn(usize) -> Result<Duration, Failure>) -> Result<Samples, Failure> {
-    let mut samples = Samples::default();
+    let mut samples = Samples::new(Unit::Millis);
     for run in 0..RUNS {
-        samples.add(edit(run).map_err(|error| format!("{what}: {error}"))?);
+        samples.add(millis(edit(run).map_err(|error| format!("{what}: {error}"))?));
         std::thread::sleep(APART);
     }
     Ok(samples)

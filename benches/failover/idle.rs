@@ -1,7 +1,7 @@
 //! What a pair uses that nobody asks for anything.
 
 use super::{
-    figures::Figure,
+    figures::{Bar, Figure, Samples, Unit},
     pair::{Failure, PAIR, Pair},
 };
 use lbagent::drill::lab::clock::now;
@@ -28,9 +28,11 @@ pub(crate) fn figures(pair: &mut Pair) -> Result<Vec<Figure>, Failure> {
     for ((pid, role), before) in pids.into_iter().zip(before) {
         let percent = (cpu_seconds(pid)? - before?) / elapsed * 100.0;
         let mib = resident_kib(pid)? / 1024.0;
-        let row = |what, value| Figure::single(format!("idle, {role}: {what}"), value);
-        figures.push(row("CPU, of a core", format!("{percent:.2} %")).against("< 1 %", percent < 1.0));
-        figures.push(row("resident memory", format!("{mib:.1} MiB")).against("≤ 30 MiB", mib <= 30.0));
+        let row = |what, unit, value, bar| {
+            Figure::held(format!("idle, {role}: {what}"), "lbagent", &Samples::one(unit, value), &Bar::worst(bar))
+        };
+        figures.push(row("CPU, of a core", Unit::Percent, percent, 1.0));
+        figures.push(row("resident memory", Unit::Mebibytes, mib, 30.0));
     }
     Ok(figures)
 }

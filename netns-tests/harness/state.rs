@@ -8,6 +8,14 @@ pub(crate) const VIP4: &str = "198.51.100.10";
 /// The IPv6 address of the Vip `web`.
 pub(crate) const VIP6: &str = "2001:db8:1::10";
 
+/// Addresses that move.
+pub(crate) type Vips = [std::net::IpAddr];
+
+/// Both of them.
+pub(crate) fn vips() -> [std::net::IpAddr; 2] {
+    [VIP4, VIP6].map(|ip| ip.parse().expect("an address of this file"))
+}
+
 /// Files of a state directory.
 #[derive(Debug, Clone)]
 pub(crate) struct State {
@@ -57,6 +65,20 @@ impl State {
     /// The usual two.
     pub(crate) fn pair() -> Self {
         Self::balancers(2)
+    }
+
+    /// The usual two, watching each other at the pace that files which name none get (25 ms, dead after 100 ms).
+    pub(crate) fn swift() -> Self {
+        let mut state = Self::pair();
+        for node in state.nodes.clone() {
+            state.spec("Peer", &node).as_object_mut().map(|spec| spec.remove("heartbeat"));
+        }
+        state
+    }
+
+    /// Who owns it after a move keeps it.
+    pub(crate) fn without_failback(self) -> Self {
+        self.with_vip(|spec| spec["failback"] = json!({ "mode": "manual" }))
     }
 
     /// Adds or replaces an object.

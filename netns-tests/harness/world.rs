@@ -1,21 +1,12 @@
 //! Balancers with real agents, servers behind them, clients before them, and an auditor beside them.
 //!
-//! ```text
-//!   clients      auditor
-//!  .200│            │(no address)
-//! ─────┴──┬─────────┴──┬───── front  198.51.100.0/24  2001:db8:1::/64   VIPs .10, ::10
-//!       .1│eth0      .2│eth0
-//!        lb1          lb2   (lb3)
-//!       .1│eth1      .2│eth1
-//! ────────┴──┬─────────┴──┬── back   192.0.2.0/24
-//!        .101│        .102│
-//!          server       server
-//! ```
+//! The network is [`super::network`]'s.
 
 use super::{
-    Failure, Outcome, audit,
+    Failure, Outcome, audit, network,
     state::{State, VIP4, VIP6},
     wait::{eventually, now, stays},
+    watch::Watch,
 };
 use lbagent::{
     drill::lab::{
@@ -24,11 +15,11 @@ use lbagent::{
         explain::{complaints, explain},
         host::Host,
         targets::{Ask, Target},
-        topology::{HostPlan, HostRole, InterfacePlan, ServerPlan, Topology},
+        topology::{HostRole, Topology},
         traffic::Traffic,
     },
     kernel::isolate::SCRATCH,
-    model::{Mac, Name, VipAddress},
+    model::{Mac, Name},
 };
 use serde_json::Value;
 use std::{
@@ -44,7 +35,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(10);
 /// The Vip's name.
 pub(crate) const WEB: &str = "web";
 
-/// A lab with a state directory and agents. See the module's picture.
+/// A lab with a state directory and agents. See the picture of [`super::network`].
 pub(crate) struct World {
     /// The network.
     pub(crate) lab: Lab,
@@ -52,12 +43,20 @@ pub(crate) struct World {
     pub(crate) config: AgentConfig,
     nodes: Vec<String>,
     traffic: Option<Traffic>,
+    pub(super) watch: Option<Watch>,
+    /// From when on two owners are a failure.
+    pub(super) judged_from: Option<Instant>,
 }
 
 impl World {
     /// Builds the network and writes the state; no agent runs yet.
     pub(crate) fn build(state: &State) -> Result<Self, Failure> {
-        let lab = Lab::build(&topology(state.nodes.len()), Path::new(SCRATCH))?;
+        Self::build_on(network::topology(state.nodes.len()), state)
+    }
+
+    /// The same on another network.
+    pub(crate) fn build_on(topology: Topology, state: &State) -> Result<Self, Failure> {
+        let lab = Lab::build(&topology, Path::new(SCRATCH))?;
         let config = AgentConfig {
             program: env!("CARGO_BIN_EXE_lbagent").into(),
             state_dir: lab.dir().join("state"),
@@ -65,7 +64,7 @@ impl World {
             arguments: vec!["--workers".into(), "1".into()],
             log_filter: std::env::var("RUST_LOG").ok(),
         };
-        let world = Self { lab, config, nodes: state.nodes.clone(), traffic: None };
+        let world = Self { lab, config, nodes: state.nodes.clone(), traffic: None, watch: None, judged_from: None };
         std::fs::create_dir_all(&world.config.state_dir)?;
         for (name, value) in &state.files {
             world.write(name, value)?;
@@ -73,12 +72,20 @@ impl World {
         Ok(world)
     }
 
-    /// Starts an agent on every balancer and waits until `lb1` has the Vip and serves.
+    /// Starts an agent on every balancer and waits until `lb1` has the Vip and serves. It is the first to start, so that
+    /// it has it from the beginning, whatever else this machine is busy with.
     pub(crate) fn start_all(&mut self) -> Outcome {
         for node in self.nodes.clone() {
             self.start(&node)?;
+            eventually(SOON, "lb1 has the Vip", || Ok(self.owners()? == ["lb1"]))?;
         }
-        self.settle("lb1")
+        self.settle("lb1")?;
+        for node in self.nodes.iter().filter(|node| *node != "lb1") {
+            eventually(SOON, &format!("{node} is Backup"), || {
+                Ok(self.vip_status(node).is_ok_and(|vip| vip["role"] == "Backup"))
+            })?;
+        }
+        Ok(())
     }
 
     /// Starts the agent of one balancer.
@@ -122,29 +129,32 @@ impl World {
     /// The clients, who start with the first call.
     pub(crate) fn traffic(&mut self) -> Result<&Traffic, Failure> {
         if self.traffic.is_none() {
-            let targets = BTreeMap::from([(Name::new(WEB)?, targets()?)]);
+            let targets = BTreeMap::from([(web()?, targets()?)]);
             self.traffic = Some(Traffic::start(self.lab.clients()?.namespace(), targets)?);
         }
         self.traffic.as_ref().ok_or_else(|| "no clients".into())
     }
 
+    pub(super) fn clients_at_work(&self) -> Result<&Traffic, Failure> {
+        self.traffic.as_ref().ok_or_else(|| "no clients".into())
+    }
+
     /// Whether every address and port has answered well since `since`, and none badly.
     pub(crate) fn serves_since(&self, since: Instant) -> Result<bool, Failure> {
-        let traffic = self.traffic.as_ref().ok_or("no clients")?;
-        let vip = Name::new(WEB)?;
+        let (traffic, vip) = (self.clients_at_work()?, web()?);
         Ok(traffic.record().serves_since(&vip, &traffic.addresses(&vip), since))
     }
 
     /// Failed attempts and broken connections since `since`.
     pub(crate) fn losses_since(&self, since: Instant) -> Result<(usize, usize), Failure> {
-        let traffic = self.traffic.as_ref().ok_or("no clients")?;
-        let seen = traffic.record().summary(&Name::new(WEB)?, since, now());
+        let traffic = self.clients_at_work()?;
+        let seen = traffic.record().summary(&web()?, since, now());
         Ok((seen.failed, seen.broken))
     }
 
     /// Good answers since `since` by the server that gave them.
     pub(crate) fn served_since(&self, since: Instant) -> Result<BTreeMap<String, usize>, Failure> {
-        let traffic = self.traffic.as_ref().ok_or("no clients")?;
+        let traffic = self.clients_at_work()?;
         let record = traffic.record();
         Ok(record.served_since(since).into_iter().map(|(server, count)| (server.to_owned(), count)).collect())
     }
@@ -179,6 +189,13 @@ impl World {
         vips.into_iter().find(|vip| vip["name"] == WEB).cloned().ok_or_else(|| "the status has no Vip web".into())
     }
 
+    /// What the agent of `node` says of another balancer.
+    pub(crate) fn peer(&self, node: &str, other: &str) -> Result<Value, Failure> {
+        let status = self.status(node)?;
+        let found = status["peers"].as_array().into_iter().flatten().find(|peer| peer["name"] == other);
+        found.cloned().ok_or_else(|| format!("{node} knows no {other}").into())
+    }
+
     /// What the agent of `node` says to Prometheus.
     pub(crate) fn metrics(&self, node: &str) -> Result<String, Failure> {
         Ok(self.lab.balancer(node)?.get(HTTP, "/metrics")?.1)
@@ -209,6 +226,19 @@ impl World {
         Ok(self.lab.balancer(node)?.namespace().adopt(&mut command).output()?)
     }
 
+    /// The exit code of `lbagent check` with `arguments` beside the agent of `node`, and what it printed.
+    pub(crate) fn check(&self, node: &str, arguments: &[&str]) -> Result<(i32, String), Failure> {
+        let socket = self.socket(node)?;
+        let output = self.lbagent(node, &[&["check", "--socket", &socket], arguments].concat())?;
+        Ok((output.status.code().ok_or("killed")?, String::from_utf8(output.stdout)?))
+    }
+
+    /// Where the agent of `node` takes commands.
+    pub(crate) fn socket(&self, node: &str) -> Result<String, Failure> {
+        let agent = self.lab.balancer(node)?.agent().ok_or("no agent")?;
+        Ok(agent.socket().to_string_lossy().into_owned())
+    }
+
     /// The host of this name behind the balancers.
     pub(crate) fn server(&mut self, ip: &str) -> Result<&mut Host, Failure> {
         Ok(self.lab.host_mut(HostRole::Server, ip)?)
@@ -219,10 +249,22 @@ impl World {
         eprint!("{}", explain(&self.lab));
         if let Some(traffic) = &self.traffic {
             let record = traffic.record();
-            let seen = Name::new(WEB).map(|vip| record.summary(&vip, now() - Duration::from_secs(5), now()));
+            let seen = web().map(|vip| record.summary(&vip, now() - Duration::from_secs(5), now()));
             eprintln!("── the last 5 s of clients: {seen:?}");
         }
+        if let (Some(watch), Some(from)) = (&self.watch, self.judged_from) {
+            eprintln!("── who answered or announced, as the auditor saw it, in seconds from when it began to judge");
+            for tenure in watch.seen().tenures(from, now()) {
+                let at = |instant: Instant| instant.duration_since(from).as_secs_f64();
+                eprintln!("   {:8.3} – {:8.3} {} {}", at(tenure.from), at(tenure.to), tenure.ip, tenure.host);
+            }
+        }
     }
+}
+
+/// The Vip's name.
+pub(super) fn web() -> Result<Name, Failure> {
+    Ok(Name::new(WEB)?)
 }
 
 /// Both ports on both addresses.
@@ -235,42 +277,4 @@ fn targets() -> Result<Vec<Target>, Failure> {
         targets.push(Target { address: SocketAddr::new(ip, 25), ask: Ask::Line });
     }
     Ok(targets)
-}
-
-fn topology(balancers: usize) -> Topology {
-    let mut hosts = Vec::new();
-    for number in 1..=balancers {
-        let front = [format!("198.51.100.{number}"), format!("2001:db8:1::{number}")];
-        let interfaces = vec![nic("eth0", 0, &[&front[0], &front[1]]), nic("eth1", 1, &[&format!("192.0.2.{number}")])];
-        hosts.push(host(&format!("lb{number}"), HostRole::Balancer, interfaces));
-    }
-    let clients = ["198.51.100.200", "2001:db8:1::200"];
-    hosts.push(host("clients", HostRole::Clients, vec![nic("eth0", 0, &clients)]));
-    hosts.push(host("auditor", HostRole::Targets, vec![nic("eth0", 0, &[])]));
-    for ip in ["192.0.2.101", "192.0.2.102"] {
-        let mut server = host(ip, HostRole::Server, vec![nic("eth0", 1, &[ip])]);
-        server.servers = vec![serve(ip, 80, "web", false), serve(ip, 25, "mail", true)];
-        hosts.push(server);
-    }
-    let virtuals = [VIP4, VIP6].map(|ip| (address(ip), 0));
-    Topology::new(["front", "back"], hosts, &virtuals)
-}
-
-fn host(name: &str, role: HostRole, interfaces: Vec<InterfacePlan>) -> HostPlan {
-    HostPlan { name: name.into(), role, interfaces, servers: Vec::new() }
-}
-
-fn nic(name: &str, segment: usize, ips: &[&str]) -> InterfacePlan {
-    let addresses = ips.iter().map(|ip| VipAddress::host(address(ip))).collect();
-    let (mac, neighbours) = (Mac([0; 6]), BTreeMap::new());
-    InterfacePlan { name: name.into(), segment: Some(segment), mac, addresses, neighbours }
-}
-
-fn serve(ip: &str, port: u16, pool: &str, greets: bool) -> ServerPlan {
-    let listen = SocketAddr::new(address(ip), port);
-    ServerPlan { listen, name: format!("{pool}@{ip}"), greets, statuses: BTreeMap::new() }
-}
-
-fn address(text: &str) -> IpAddr {
-    text.parse().expect("an address of this file")
 }

@@ -3,13 +3,19 @@
 use super::AgentError;
 use crate::{
     election::{
-        driver::{self, Channels, ElectionInput, ProbeIo},
+        driver::{self, Channels, ElectionInput, Files, ProbeIo},
+        lease::{Beat, Leases},
         machine::HeldReport,
     },
-    kernel::probe::Prober,
-    model::{ElectionView, Link, Mac, ObservedNetwork, Problem},
+    kernel::{probe::Prober, rx::RxCounters},
+    model::{ElectionView, Link, ObservedNetwork, Problem, Sight},
 };
-use std::{io, net::IpAddr, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    net::IpAddr,
+    sync::Arc,
+};
 use tokio::sync::{oneshot, watch};
 
 /// The running thread. It ends when the sender of `input` is dropped.
@@ -21,7 +27,8 @@ pub(super) struct Election {
 
 impl Election {
     pub(super) fn start(
-        key_file: PathBuf,
+        files: Files,
+        (leases, beat): (Leases, Beat),
         input: watch::Receiver<ElectionInput>,
         held: watch::Receiver<HeldReport>,
     ) -> Result<Self, AgentError> {
@@ -30,7 +37,7 @@ impl Election {
         let (end, ended) = oneshot::channel();
         let channels = Channels { input, held, view, problems };
         let run = move || {
-            if let Err(error) = run(key_file, channels) {
+            if let Err(error) = run(files, leases, beat, channels) {
                 tracing::error!("the election has ended: {error}");
             }
             // Nobody listens any more if the agent is ending.
@@ -50,31 +57,35 @@ impl Election {
     }
 }
 
-fn run(key_file: PathBuf, channels: Channels) -> io::Result<()> {
+fn run(files: Files, leases: Leases, beat: Beat, channels: Channels) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let prober = Prober::new().map_err(io::Error::other)?;
-        let probes = Probes { prober, input: channels.input.clone() };
-        driver::run(key_file, probes, channels).await
+        let probes = Probes { prober: Prober::new().map_err(io::Error::other)?, counters: RxCounters::open()? };
+        driver::run(files, probes, leases, beat, channels).await
     })
 }
 
 /// The kernel's probes, for the driver.
 struct Probes {
     prober: Prober,
-    input: watch::Receiver<ElectionInput>,
+    counters: RxCounters,
 }
 
 impl ProbeIo for Probes {
+    fn watch(&self, ips: &BTreeSet<IpAddr>, links: &BTreeMap<u32, Link>) {
+        self.prober.watch(ips.iter().copied());
+        self.prober.own(&ObservedNetwork { links: links.clone(), ..ObservedNetwork::default() });
+    }
+
     fn send(&self, link: &Link, ip: IpAddr) -> io::Result<()> {
-        // A frame of this host that comes back in through another of its devices is no answer.
-        let links = self.input.borrow().links.clone();
-        self.prober.own(&ObservedNetwork { links, addresses: Vec::new() });
         self.prober.send(link, ip).map_err(io::Error::other)
     }
 
-    async fn recv(&self) -> (IpAddr, Mac) {
-        let answer = self.prober.recv().await;
-        (answer.ip, answer.mac)
+    async fn recv(&self) -> Sight {
+        self.prober.recv().await
+    }
+
+    fn rx_packets(&self, link: &Link) -> io::Result<u64> {
+        self.counters.packets(&link.name)
     }
 }

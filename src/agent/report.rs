@@ -3,10 +3,10 @@
 use crate::{
     dataplane::Dataplane,
     desired::Snapshot,
-    election::driver::ElectionInput,
-    model::{ElectionView, Eligibility, HealthTable, Kind, Name, ObjectRef, Problem, Severity, VipView},
+    election::{driver::ElectionInput, lease::Leases},
+    model::{ElectionView, Eligibility, HealthTable, Kind, Name, ObjectRef, Problem, Severity, Standby, VipView},
     reconcile::ReconcileView,
-    status::{Clock, Condition, Inputs, StateInputs, Status, process, server},
+    status::{Clock, Inputs, StateInputs, Status, process, server},
 };
 use futures::FutureExt;
 use std::{
@@ -29,6 +29,8 @@ pub(super) struct Reporter {
     pub(super) candidates: watch::Receiver<ElectionInput>,
     pub(super) election: watch::Receiver<Arc<ElectionView>>,
     pub(super) election_problems: watch::Receiver<Vec<Problem>>,
+    pub(super) leases: Leases,
+    pub(super) standby: watch::Receiver<Option<Standby>>,
     pub(super) health: watch::Receiver<Arc<HealthTable>>,
     pub(super) view: watch::Receiver<Arc<ReconcileView>>,
     pub(super) dataplane: Dataplane,
@@ -36,7 +38,7 @@ pub(super) struct Reporter {
 
 /// What one status needs of the one before it.
 struct Memory {
-    conditions: Vec<Condition>,
+    before: Option<Arc<Status>>,
     /// Of the state, and when it was first seen.
     generation: u64,
     changed_at: Instant,
@@ -47,18 +49,14 @@ impl Reporter {
     /// Opens the endpoint; its own troubles are part of what it reports.
     pub(super) fn serve(self, options: server::Options) -> server::Server {
         let (own, own_out) = watch::channel(Arc::<Vec<Problem>>::default());
-        let memory = Mutex::new(Memory {
-            conditions: Vec::new(),
-            generation: 0,
-            changed_at: self.started,
-            told: Told::default(),
-        });
+        let memory =
+            Mutex::new(Memory { before: None, generation: 0, changed_at: self.started, told: Told::default() });
         let report = Arc::new(move || {
             // A panic of an earlier request leaves only an old memory behind.
             let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
-            let status = self.status(&own_out.borrow(), &mut memory);
-            memory.conditions.clone_from(&status.conditions);
-            Arc::new(status)
+            let status = Arc::new(self.status(&own_out.borrow(), &mut memory));
+            memory.before = Some(status.clone());
+            status
         });
         let looks = report.clone();
         let server = server::start(options, Arc::new(move || std::future::ready(report()).boxed()));
@@ -101,6 +99,8 @@ impl Reporter {
             desired: &snapshot.desired,
             election: &self.election.borrow(),
             eligibility: &eligibility,
+            lease: &self.leases.view(),
+            standby: self.standby.borrow().as_ref(),
             health: &self.health.borrow(),
             network: &view.network,
             listeners: &view.listeners,
@@ -108,7 +108,7 @@ impl Reporter {
             reconcile: &view.stats,
             problems: &problems,
             process: process::read(),
-            previous: &memory.conditions,
+            previous: memory.before.as_deref(),
         })
     }
 

@@ -1,4 +1,4 @@
-//! Asks a running agent for its status: a small blocking HTTP client over the unix socket or TCP, bounded in size and
+//! Asks a running agent for its status, or for an action: a small blocking HTTP client over the unix socket or TCP, bounded in size and
 //! time, so that a hung agent never hangs who asks.
 
 use crate::status::Status;
@@ -34,7 +34,7 @@ impl fmt::Display for Target {
     }
 }
 
-/// Why there is no status.
+/// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// Nobody is there, or it did not answer in time.
@@ -44,35 +44,62 @@ pub enum FetchError {
     #[error("what answers at {0} is no lbagent that this release understands: {1}")]
     Strange(Target, String),
     /// It answered that it cannot.
-    #[error("the agent at {0} has no status: {1}")]
+    #[error("the agent at {0} says: {1}")]
     Refused(Target, String),
+}
+
+/// What an agent says to an action.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// It is done.
+    Done(String),
+    /// It is not.
+    Refused(String),
 }
 
 /// The status, and the JSON that it was read from.
 pub(super) fn fetch(target: &Target) -> Result<(Status, String), FetchError> {
-    let answer = exchange(target).map_err(|error| FetchError::Unreachable(target.clone(), words(&error)))?;
+    let request = "GET /status HTTP/1.0\r\nHost: localhost\r\nAccept: application/json\r\n\r\n";
+    let (code, body) = ask(target, request)?;
+    if code != 200 {
+        return Err(FetchError::Refused(target.clone(), first_line(&body)));
+    }
+    let strange = |error| FetchError::Strange(target.clone(), format!("its status is not as expected: {error}"));
+    Ok((serde_json::from_str(&body).map_err(strange)?, body))
+}
+
+/// Asks for the action at `path`.
+pub(super) fn post(target: &Target, path: &str, body: &str) -> Result<Answer, FetchError> {
+    let length = body.len();
+    let request = format!("POST {path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{body}");
+    match ask(target, &request)? {
+        (200, text) => Ok(Answer::Done(text.trim_end().to_owned())),
+        (409, text) => Ok(Answer::Refused(text.trim_end().to_owned())),
+        (_, text) => Err(FetchError::Refused(target.clone(), first_line(&text))),
+    }
+}
+
+/// The code and the body of the answer.
+fn ask(target: &Target, request: &str) -> Result<(u16, String), FetchError> {
+    let unreachable = |error: io::Error| FetchError::Unreachable(target.clone(), words(&error));
+    let answer = exchange(target, request).map_err(unreachable)?;
     let strange = |why: &str| FetchError::Strange(target.clone(), why.to_owned());
     let text = String::from_utf8(answer).map_err(|_| strange("the answer is not UTF-8"))?;
     let (head, body) = text.split_once("\r\n\r\n").ok_or_else(|| strange("the answer is not HTTP"))?;
-    match head.split(' ').nth(1) {
-        Some("200") => {}
-        Some(_) if head.starts_with("HTTP/1.") => {
-            let why = body.lines().next().unwrap_or(head).to_owned();
-            return Err(FetchError::Refused(target.clone(), why));
-        }
-        _ => return Err(strange("the answer is not HTTP")),
-    }
-    let status =
-        serde_json::from_str(body).map_err(|error| strange(&format!("its status is not as expected: {error}")))?;
-    Ok((status, body.to_owned()))
+    let code = head.strip_prefix("HTTP/1.").and_then(|head| head.split(' ').nth(1)?.parse().ok());
+    Ok((code.ok_or_else(|| strange("the answer is not HTTP"))?, body.to_owned()))
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or("nothing").to_owned()
 }
 
 #[expect(clippy::disallowed_methods, reason = "the shell that bounds the whole exchange")]
-fn exchange(target: &Target) -> io::Result<Vec<u8>> {
+fn exchange(target: &Target, request: &str) -> io::Result<Vec<u8>> {
     let deadline = Instant::now() + PATIENCE;
     let mut socket = connect(target)?;
     socket.set_write_timeout(Some(PATIENCE))?;
-    socket.write_all(b"GET /status HTTP/1.0\r\nHost: localhost\r\nAccept: application/json\r\n\r\n")?;
+    socket.write_all(request.as_bytes())?;
     let (mut answer, mut chunk) = (Vec::new(), vec![0; 65536]);
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -175,8 +202,25 @@ pub(super) mod tests {
         assert!(matches!(told(b"\xff\xfe\r\n\r\n"), FetchError::Strange(..)));
         assert!(matches!(told(b"HTTP/1.1 200 OK\r\n\r\n<html>"), FetchError::Strange(..)));
         assert!(matches!(told(b""), FetchError::Strange(..)));
+        assert!(matches!(told(b"HTTP/1.1 fine\r\n\r\n{}"), FetchError::Strange(..)));
         let refused = told(b"HTTP/1.1 503 Service Unavailable\r\n\r\nstuck\nmore").to_string();
-        assert!(refused.ends_with("has no status: stuck"), "{refused}");
+        assert!(refused.ends_with("says: stuck"), "{refused}");
+    }
+
+    #[test]
+    fn an_action_is_done_refused_or_not_understood() {
+        let told = |answer: &str| {
+            let (target, server) = serve_once(answer);
+            let told = post(&target, "/standby", "{}").map_err(|error| error.to_string());
+            assert!(server.join().unwrap().ends_with("Content-Length: 2\r\n\r\n{}"));
+            told
+        };
+        assert_eq!(told("HTTP/1.0 200 OK\r\n\r\ndone\n"), Ok(Answer::Done("done".into())));
+        assert_eq!(
+            told("HTTP/1.0 409 Conflict\r\n\r\nno:\nnobody else\n"),
+            Ok(Answer::Refused("no:\nnobody else".into()))
+        );
+        assert!(told("HTTP/1.0 404 Not Found\r\n\r\nthere is /\n").unwrap_err().ends_with("says: there is /"));
     }
 
     #[test]

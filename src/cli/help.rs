@@ -7,6 +7,7 @@ Examples:
   lbagent drill --state-dir my-state        # and does it do what it should? Touches nothing outside the drill
   lbagent apply vip-web.json pool-web.json  # move changes in together
   lbagent status                            # who holds what, since when and why; backends; problems
+  lbagent why web                           # who owns the Vip `web`, and how that came about
   lbagent check pool web                    # for Nagios, Icinga and their like
 
 Each option of `run` can also be given by the environment variable that its help names. What state files may say is in
@@ -53,6 +54,36 @@ Examples:
 
 Exit 0 if an agent has answered, 1 if not; whether all is well is for `lbagent check`.";
 
+pub(super) const WHY: &str = "\
+Examples:
+  lbagent why web
+  lbagent why web --http 192.0.2.1:9694     # as another node sees it
+  lbagent why web --json | jq .vip.rules
+
+The verdict, then each node of the Vip, the rules in the order in which they were looked at, and what happened lately,
+all as this node knows it. Exit 0 if it was explained, 1 if there is no such Vip or no agent.";
+
+pub(super) const STANDBY: &str = "\
+Examples:
+  lbagent standby kernel update
+  lbagent standby --force                   # even if nobody else can serve
+
+It lasts until `lbagent unstandby`, shows in status and metrics, and makes `lbagent check` WARN, for the pair has no
+reserve meanwhile. The agent refuses it on the last node that can serve, unless it is forced. Exit 1 if it refuses.";
+
+pub(super) const UNSTANDBY: &str = "\
+Examples:
+  lbagent unstandby
+
+VIPs that prefer this node come back as after a restart: after `failback.after`, if their failback is `auto`.";
+
+pub(super) const RELEASE: &str = "\
+Examples:
+  lbagent release
+
+The systemd unit runs it after the agent has ended, however that was. It refuses while an agent runs, removes only
+addresses that an agent has added, and may be run at any time. Exit 0 if nothing is left, 1 if something is.";
+
 pub(super) const CHECK: &str = "\
 Examples:
   lbagent check                             # everything that this node knows
@@ -98,13 +129,13 @@ mod tests {
         }
         let text = command.render_help().to_string();
         let all: Vec<_> = examples(&text).collect();
-        assert_eq!(all.len(), 5);
+        assert_eq!(all.len(), 6);
         all.iter().for_each(|words| assert!(Cli::try_parse_from(words).is_ok(), "{words:?}"));
     }
 
     #[test]
     fn help_fits_a_terminal_of_120_columns() {
-        for text in [ALL, RUN, VALIDATE, APPLY, SCHEMA, STATUS, CHECK, DRILL] {
+        for text in [ALL, RUN, VALIDATE, APPLY, SCHEMA, STATUS, WHY, STANDBY, UNSTANDBY, RELEASE, CHECK, DRILL] {
             assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
         }
     }

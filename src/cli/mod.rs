@@ -1,31 +1,31 @@
 //! The command line: what can be said, and which function answers it.
 
 pub mod apply;
+mod args;
 pub mod check;
 mod client;
 mod help;
+mod log;
+pub mod release;
 pub mod schema;
+pub mod standby;
 pub mod status;
 pub mod validate;
+pub mod why;
 
 use crate::{
-    agent::{self, Options},
+    agent,
     desired::{LastGood, load, render, resolve},
     drill,
     model::Desired,
     status::nagios::Report,
 };
-use clap::{Parser, Subcommand, ValueEnum};
-use client::Target;
+use args::{OutputArgs, RunArgs, STATE_DIR, Scope, SocketArgs, TargetArgs};
+use clap::{Parser, Subcommand};
 use std::{
-    net::SocketAddr,
-    num::NonZeroUsize,
     path::{Path, PathBuf},
     process::ExitCode,
 };
-
-const STATE_DIR: &str = "/var/lib/lbagent/state";
-const SOCKET: &str = "/run/lbagent/lbagent.sock";
 
 /// Virtual IPs, failover and load balancing for a pair of Linux boxes, out of one directory of JSON files.
 #[derive(Debug, Parser)]
@@ -68,9 +68,18 @@ enum Command {
     Status {
         #[command(flatten)]
         target: TargetArgs,
-        /// How to print it
-        #[arg(short, long, value_enum, default_value_t = status::Output::Text)]
-        output: status::Output,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Explain who owns a Vip and why, rule by rule and node by node
+    #[command(after_help = help::WHY)]
+    Why {
+        /// Which one
+        vip: String,
+        #[command(flatten)]
+        target: TargetArgs,
+        #[command(flatten)]
+        output: OutputArgs,
     },
     /// Print a Nagios check result; exit 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN
     #[command(after_help = help::CHECK)]
@@ -89,54 +98,32 @@ enum Command {
         #[arg(short, long)]
         critical: Option<usize>,
     },
+    /// Take this node out of service: its VIPs go to the other balancers and stay there
+    #[command(after_help = help::STANDBY)]
+    Standby {
+        #[command(flatten)]
+        agent: SocketArgs,
+        /// Even if no other node could serve
+        #[arg(long)]
+        force: bool,
+        /// For whoever asks why, in status, check and log
+        reason: Vec<String>,
+    },
+    /// Put this node back into service
+    #[command(after_help = help::UNSTANDBY)]
+    Unstandby {
+        #[command(flatten)]
+        agent: SocketArgs,
+    },
+    /// Remove what an agent that was killed has left on this machine: its VIPs, then its fence
+    #[command(after_help = help::RELEASE)]
+    Release {
+        #[command(flatten)]
+        agent: SocketArgs,
+    },
     /// Rehearse a state directory: real agents, simulated servers and clients, a crash and a return
     #[command(after_help = help::DRILL)]
     Drill(drill::DrillArgs),
-}
-
-/// Options of `lbagent run`.
-#[derive(Debug, clap::Args)]
-struct RunArgs {
-    /// Directory of the JSON files, the same on all balancers
-    #[arg(long, env = "LBAGENT_STATE_DIR", default_value = STATE_DIR)]
-    state_dir: PathBuf,
-    /// Where the last good objects are kept [default: STATE_DIR.last-good/NODE]
-    #[arg(long, env = "LBAGENT_LAST_GOOD_DIR")]
-    last_good_dir: Option<PathBuf>,
-    /// The Peer that this node is [default: the host name]
-    #[arg(long, env = "LBAGENT_NODE")]
-    node: Option<String>,
-    /// Keys of the heartbeats: lines `ID HEX`, mode 0600
-    #[arg(long, env = "LBAGENT_KEY_FILE", default_value = "/etc/lbagent/auth.key")]
-    key_file: PathBuf,
-    /// Address of the read-only HTTP endpoint
-    #[arg(long, env = "LBAGENT_HTTP", default_value = "127.0.0.1:9694")]
-    http: SocketAddr,
-    /// Path of the control socket
-    #[arg(long, env = "LBAGENT_SOCKET", default_value = SOCKET)]
-    socket: PathBuf,
-    /// Data-plane threads [default: one per core]
-    #[arg(long, env = "LBAGENT_WORKERS")]
-    workers: Option<NonZeroUsize>,
-}
-
-/// Where `status` and `check` ask.
-#[derive(Debug, clap::Args)]
-struct TargetArgs {
-    /// Ask over this unix socket
-    #[arg(long, env = "LBAGENT_SOCKET", default_value = SOCKET)]
-    socket: PathBuf,
-    /// Ask over HTTP instead
-    #[arg(long)]
-    http: Option<SocketAddr>,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Scope {
-    All,
-    Vip,
-    Pool,
-    Peer,
 }
 
 /// Parses the command line, does what it says and returns the process's exit code: 0 for success, 1 for a failure that
@@ -179,7 +166,11 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Validate { dir } => validate::validate(&dir),
         Command::Apply { files, state_dir } => apply::apply(&files, &state_dir),
         Command::Schema { kind } => schema::schema(&kind),
-        Command::Status { target, output } => status::status(&target.into(), output),
+        Command::Status { target, output } => status::status(&target.into(), output.into()),
+        Command::Why { vip, target, output } => why::explain(&target.into(), &vip, output.into()),
+        Command::Standby { agent, force, reason } => standby::standby(&agent.socket, force, reason.join(" ")),
+        Command::Unstandby { agent } => standby::unstandby(&agent.socket),
+        Command::Release { agent } => release::release(&agent.socket),
         Command::Check { target, scope, name, warning, critical } => {
             check::check(&target.into(), &scope.of(name), check::Thresholds { warning, critical })
         }
@@ -195,55 +186,27 @@ fn load_valid(dir: &Path) -> Result<Desired, String> {
 }
 
 fn run(args: RunArgs) -> u8 {
-    init_log();
-    match agent::run(&args.into()) {
+    let log = match log::init() {
+        Ok(log) => log,
+        Err(error) => {
+            eprintln!("error: cannot start the thread that writes the log: {error}");
+            return 1;
+        }
+    };
+    let code = match agent::run(&args.into()) {
         Ok(()) => 0,
         Err(error) => {
             tracing::error!("{error}");
             1
         }
-    }
-}
-
-/// To stderr, at `info` unless `LBAGENT_LOG` says otherwise, in `tracing`'s words (`debug`, `lbagent::election=trace`).
-fn init_log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("LBAGENT_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .with_target(false)
-        .init();
-}
-
-impl From<RunArgs> for Options {
-    fn from(args: RunArgs) -> Self {
-        let RunArgs { state_dir, last_good_dir, node, key_file, http, socket, workers } = args;
-        Self { state_dir, last_good_dir, node, key_file, http, socket, workers }
-    }
-}
-
-impl From<TargetArgs> for Target {
-    fn from(args: TargetArgs) -> Self {
-        args.http.map_or(Self::Socket(args.socket), Self::Http)
-    }
-}
-
-impl Scope {
-    fn of(self, name: Option<String>) -> check::Scope {
-        match self {
-            Self::All => check::Scope::All,
-            Self::Vip => check::Scope::Vip(name),
-            Self::Pool => check::Scope::Pool(name),
-            Self::Peer => check::Scope::Peer(name),
-        }
-    }
+    };
+    log.flush(log::LAST_LINES);
+    code
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{args::SOCKET, *};
 
     #[test]
     fn the_command_line_is_sound() {

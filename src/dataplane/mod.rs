@@ -118,6 +118,12 @@ impl Dataplane {
         stamps.map(|stamp| now.saturating_sub(stamp)).collect()
     }
 
+    /// Waits until one of the workers has ended: not before [`Dataplane::shutdown`], unless it has panicked.
+    pub async fn ended(&self) {
+        let workers = self.0.workers.iter().map(|worker| Box::pin(worker.ended()));
+        futures::future::select_all(workers).await;
+    }
+
     /// Stops listening, lets exchanges and relays end for at most `grace`, closes the rest and ends the workers.
     /// Blocks so long.
     pub fn shutdown(&self, grace: Duration) {

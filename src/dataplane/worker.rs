@@ -94,6 +94,11 @@ impl WorkerHandle {
         self.commands.send(command).is_ok()
     }
 
+    /// Waits, without blocking, until it takes no commands any more.
+    pub(super) async fn ended(&self) {
+        self.commands.closed().await;
+    }
+
     /// Waits for the thread to end.
     pub(super) fn join(&self) {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -4,7 +4,7 @@
 
 use super::{
     Object,
-    convert::{FAILBACK_AFTER, REDIRECT_STATUS},
+    convert::{FAILBACK_AFTER, REDIRECT_STATUS, TRUST_PROBE},
     schema::*,
 };
 use crate::model::*;
@@ -40,6 +40,7 @@ fn vip_spec(vip: &Vip) -> VipSpec {
             after: duration(vip.failback.after, FAILBACK_AFTER),
         }),
         track: unless_empty(TrackSpec { interfaces: vip.track.interfaces.clone(), ping: texts(&vip.track.ping) }),
+        trust_probe: unless(vip.trust_probe, TRUST_PROBE),
         listeners: vip.listeners.iter().map(listener).collect(),
     }
 }

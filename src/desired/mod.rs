@@ -14,7 +14,8 @@
 //! restarts ([`Store`]). Two files mean the same exactly when their canonical form is the same, and digests are made
 //! over that.
 //!
-//! No file here is ever written but those of the store. Only [`load`], [`Store`], [`Keeper`] and [`start`] do IO; the rest
+//! No file here is ever written but those of the store and, beside them, the operator's word that this node is on
+//! [`standby`]. Only [`load`], [`Store`], [`Keeper`], [`standby`] and [`start`] do IO; the rest
 //! is pure. No input panics, blocks or exhausts memory: not a FIFO, not a file of a terabyte, not a thousand brackets.
 
 mod canonical;
@@ -32,6 +33,7 @@ mod pointer;
 mod render;
 pub mod schema;
 mod source;
+pub mod standby;
 mod store;
 mod suggest;
 mod watch;
@@ -46,6 +48,7 @@ pub use pointer::Pointer;
 pub use render::render;
 pub use source::{Source, Span};
 pub use store::{Store, StoreError};
+pub(crate) use suggest::nearest;
 pub use watch::{StateOptions, start};
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use std::{
 };
 
 /// Beginning of the names of temporary files.
-const TEMPORARY: &str = ".new-";
+pub(super) const TEMPORARY: &str = ".new-";
 
 /// Larger files are not the store's. Canonical documents are smaller than the files they came from, but for escapes.
 const LARGEST: u64 = 8 << 20;

@@ -2,7 +2,7 @@
 
 /// The one of `known` that `typed` was most probably meant to be. Case and separators do not count; otherwise a third
 /// of the letters may be wrong, or one word may begin with the other.
-pub(super) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if typed.len() > LONGEST {
         return None;
     }

@@ -45,6 +45,7 @@ pub(super) fn vip(vip: &str, addresses: &[&str], nodes: &[&str]) -> Vip {
         nodes: nodes.iter().map(|node| name(node)).collect(),
         failback: Failback { mode: FailbackMode::Auto, after: Duration::from_secs(5) },
         track: Track::default(),
+        trust_probe: true,
         listeners: vec![listener(80, Protocol::Http, "web")],
     }
 }

@@ -13,7 +13,7 @@
 //!   key ─▶ wire ─▶ session ─▶ machine ─▶ view (roles) ─▶ the plan
 //!   (who)  (bytes)  (replay)    │ ▲
 //!                               ▼ │
-//!                             driver: sockets, probes, clock
+//!                             driver: sockets, probes, clocks ──▶ lease: permission to own, for a moment at a time
 //! ```
 //!
 //! | module | what it is | does IO |
@@ -22,17 +22,19 @@
 //! | [`wire`] | heartbeats as bytes, authenticated | no |
 //! | [`session`] | liveness, proof against replay | no |
 //! | [`machine`] | every decision | no |
+//! | [`lease`] | keeps the kernel's permission alive while the agent proves that it works | asks the fence |
 //! | [`driver`] | the shell | all of it |
 //! | `sim` | the proof: random and named schedules in a simulated world | – |
 //!
 //! Invariants, as absences: no decision is made outside [`machine::Machine::handle_timeout`]; no pure module reads a
 //! clock; nothing unauthenticated is parsed beyond its fixed-size header; nothing here touches an address.
 //!
-//! There is no fence yet: the kernel of a host whose agent was killed goes on answering, so a claim that it delays is
-//! made after one second all the same, and a true partition of the front has an owner on each side.
+//! What an agent owns it has leased, so that one which hangs, is stopped or dies owns nothing a moment later, whatever
+//! its kernel would go on answering. A true partition of the front has an owner on each side all the same.
 
 pub mod driver;
 pub mod key;
+pub mod lease;
 pub mod machine;
 pub mod session;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The ping targets of Vips: which of them answer *this node*.
 //!
 //! The opinion on a target changes slowly and unevenly: it is lost after [`FALL`] silent pings over at least [`WINDOW`],
-//! and back after [`RISE`] answers. A gateway that drops a few pings under load must not move a Vip; and as a lost
+//! and back with the first answer. A gateway that drops a few pings under load must not move a Vip; and as a lost
 //! target only ever yields to a node that has it, being slow costs little. A target that has not been pinged for a whole
 //! window yet counts as fine.
 //!
@@ -23,8 +23,6 @@ use tokio::sync::watch;
 pub const WINDOW: Duration = Duration::from_secs(2);
 /// Unanswered pings in a row that lose a target (if they took at least [`WINDOW`]).
 pub const FALL: u32 = 4;
-/// Answers in a row that bring it back.
-pub const RISE: u32 = 2;
 /// Between two pings of a target, unless answers take longer.
 const INTERVAL: Duration = Duration::from_millis(500);
 /// How long an answer may take.
@@ -46,7 +44,7 @@ pub trait PingIo: Send + Sync + 'static {
 pub struct Target {
     /// The opinion.
     pub answering: bool,
-    /// Pings in a row that spoke against it.
+    /// Pings in a row that spoke against it; 0 while it does not answer.
     pub against: u32,
     /// The last answer, or when pinging began.
     pub heard: Instant,
@@ -60,16 +58,14 @@ impl Target {
 
     /// The opinion after one more ping.
     pub fn record(&mut self, answered: bool, now: Instant) {
-        self.against = if answered == self.answering { 0 } else { self.against.saturating_add(1) };
         if answered {
-            self.heard = now;
-        }
-        let turns = match self.answering {
-            true => self.against >= FALL && now.saturating_duration_since(self.heard) >= WINDOW,
-            false => self.against >= RISE,
-        };
-        if turns {
-            (self.answering, self.against) = (!self.answering, 0);
+            *self = Self::new(now);
+        } else if self.answering {
+            self.against += 1;
+            let silent = now.saturating_duration_since(self.heard);
+            if self.against >= FALL && silent >= WINDOW {
+                (self.answering, self.against) = (false, 0);
+            }
         }
     }
 }

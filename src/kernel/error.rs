@@ -13,7 +13,7 @@ pub struct KernelError {
 
 impl KernelError {
     /// `attempt` completes "cannot …" and names the object: `add 192.0.2.10/32 to eth0`.
-    pub(super) fn new(attempt: impl Into<String>, cause: io::Error) -> Self {
+    pub(crate) fn new(attempt: impl Into<String>, cause: io::Error) -> Self {
         let advice = match cause.raw_os_error() {
             Some(libc::EPERM) => Some(
                 "this needs CAP_NET_ADMIN and CAP_NET_RAW: run as root, or give the service \

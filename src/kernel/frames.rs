@@ -116,6 +116,20 @@ impl Frame {
             }
         }
     }
+
+    /// The address that this frame asks for, and the address of who asks: none in a probe.
+    pub fn question(&self) -> Option<(IpAddr, Option<IpAddr>)> {
+        match self.body {
+            Body::Arp(arp) => {
+                let asker = (!arp.sender_ip.is_unspecified()).then_some(arp.sender_ip.into());
+                (arp.operation == ArpOperation::Request).then_some((arp.target_ip.into(), asker))
+            }
+            Body::Neighbour(nd) => {
+                let asker = (!nd.source.is_unspecified()).then_some(nd.source.into());
+                (nd.kind == NeighbourKind::Solicitation).then_some((nd.target.into(), asker))
+            }
+        }
+    }
 }
 
 /// "Does anyone have `ip`?", in a way that no cache learns from (RFC 5227 §2.1.1; RFC 4861 §4.3 with source `::`).

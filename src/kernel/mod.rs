@@ -8,18 +8,24 @@
 //! frames ─── ARP and ND as bytes (pure)
 //!   ├ announce ── "the address is here now"    ┐ both over
 //!   └ probe ───── "does anyone have it?"       ┘ packet_socket
-//! mute ───── an address that this host has and does not answer for (nftables)
+//! fence ──── an address is used only while it is leased; over nft, which is nftables over netlink
 //! ping ───── ICMP echo
+//! rx ─────── how much a device has received
 //! instance ─ one agent per network namespace
+//! datagram ─ UDP: many at once, and what ICMP says of those that were sent
+//! alarm ──── waiting for a moment
 //! limits ─── how many descriptors this process may have
+//! realtime ─ a thread that must not wait for others
 //! netns ──── namespaces held by a descriptor; isolate: a world of namespaces for drills and tests
 //! ```
 
+pub mod alarm;
 pub mod announce;
+pub mod datagram;
 mod error;
+pub mod fence;
 pub mod frames;
 pub mod instance;
-pub mod mute;
 pub mod netlink;
 pub mod isolate;
 pub mod limits;
@@ -27,8 +33,11 @@ pub mod netns;
 pub mod packet_socket;
 pub mod ping;
 pub mod probe;
+mod nft;
 mod raw;
+pub mod realtime;
+pub mod rx;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use error::KernelError;

@@ -12,7 +12,7 @@ use super::{
     KernelError, frames,
     packet_socket::{Heard, PacketListener, PacketSender},
 };
-use crate::model::{Link, Mac, ObservedNetwork};
+use crate::model::{Link, Mac, ObservedNetwork, Sight, SightKind};
 use std::{
     collections::BTreeSet,
     net::IpAddr,
@@ -27,17 +27,6 @@ pub struct Prober {
     sender: PacketSender,
     listener: PacketListener,
     interest: Mutex<Interest>,
-}
-
-/// Someone else has `ip`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Answer {
-    /// The device on which the frame came in. A port of a bridge or bond may show here beside the bridge or bond.
-    pub link: u32,
-    /// The address.
-    pub ip: IpAddr,
-    /// The MAC that the frame gives for it.
-    pub mac: Mac,
 }
 
 #[derive(Debug, Default)]
@@ -81,15 +70,16 @@ impl Prober {
             .map_err(|cause| KernelError::new(format!("probe {ip} on {}", link.name), cause))
     }
 
-    /// The next sign that someone else has one of the watched addresses. Cancelling loses none. The same frame may be
-    /// told more than once (bridges, bonds), and the same owner as often as it speaks.
-    pub async fn recv(&self) -> Answer {
+    /// The next sign that someone else has one of the watched addresses, or asks who does. Cancelling loses none. The
+    /// same frame may be told more than once (bridges, bonds: a port's `link` shows beside the bridge's), and the same
+    /// host as often as it speaks.
+    pub async fn recv(&self) -> Sight {
         let mut since_yield = 0;
         loop {
             match self.listener.recv().await {
                 Ok(heard) => {
-                    if let Some(answer) = self.answer(&heard) {
-                        return answer;
+                    if let Some(sight) = self.sight(&heard) {
+                        return sight;
                     }
                 }
                 Err(error) => {
@@ -109,12 +99,19 @@ impl Prober {
         self.listener.dropped()
     }
 
-    fn answer(&self, heard: &Heard) -> Option<Answer> {
+    /// Having an address says more than asking for another one, where a frame does both.
+    fn sight(&self, heard: &Heard) -> Option<Sight> {
         let frame = frames::parse(heard.bytes())?;
-        let (ip, mac) = frame.claim()?;
         let interest = self.interest();
+        let watched = |ip: &IpAddr| interest.ips.contains(ip);
+        let has = frame.claim().filter(|(ip, _)| watched(ip)).map(|(ip, mac)| (ip, mac, SightKind::Has));
+        let asks = || {
+            let (ip, asker) = frame.question().filter(|(ip, _)| watched(ip))?;
+            Some((ip, frame.source, SightKind::Asks(asker)))
+        };
+        let (ip, mac, kind) = has.or_else(asks)?;
         let own = [mac, frame.source].iter().any(|mac| interest.own_macs.contains(mac));
-        (interest.ips.contains(&ip) && !own).then_some(Answer { link: heard.link, ip, mac })
+        (!own).then_some(Sight { link: heard.link, ip, mac, kind })
     }
 
     fn interest(&self) -> MutexGuard<'_, Interest> {

@@ -17,28 +17,28 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A namespace that plays a host.
 #[derive(Debug, Clone)]
-pub(super) struct Host(pub(super) NetNs);
+pub(crate) struct Host(pub(super) NetNs);
 
 impl Host {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let host = Self(NetNs::new().unwrap());
         host.run(async |net| net.up("lo").await);
         host
     }
 
     /// Runs `f` inside, on a runtime of its own.
-    pub(super) fn run<T: Send>(&self, f: impl AsyncFnOnce(Net) -> T + Send) -> T {
+    pub(crate) fn run<T: Send>(&self, f: impl AsyncFnOnce(Net) -> T + Send) -> T {
         let inside = || block_on(async { f(Net::connect()).await });
         self.0.run(inside).unwrap()
     }
 
     /// Runs `f` inside, without a runtime.
-    pub(super) fn blocking<T: Send>(&self, f: impl FnOnce() -> T + Send) -> T {
+    pub(crate) fn blocking<T: Send>(&self, f: impl FnOnce() -> T + Send) -> T {
         self.0.run(f).unwrap()
     }
 
     /// A host with these addresses on its `eth0`.
-    pub(super) fn with(self, cidrs: &[&str]) -> Self {
+    pub(crate) fn with(self, cidrs: &[&str]) -> Self {
         self.run(async |net| {
             for cidr in cidrs {
                 net.add("eth0", cidr).await;
@@ -53,7 +53,7 @@ impl Host {
 }
 
 /// Two hosts with a cable between their `eth0`.
-pub(super) fn joined() -> [Host; 2] {
+pub(crate) fn joined() -> [Host; 2] {
     let hosts = [(); 2].map(|()| Host::new());
     let other = hosts[1].file();
     hosts[0].run(async |net| {
@@ -96,7 +96,7 @@ pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// Asks until `condition` gives something.
-pub(super) async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
     let wait = async {
         loop {
             if let Some(value) = condition().await {
@@ -109,7 +109,7 @@ pub(super) async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -
 }
 
 /// What others would do with `ip`: plain rtnetlink, apart from the code under test.
-pub(super) struct Net(pub(super) Handle);
+pub(crate) struct Net(pub(super) Handle);
 
 impl Net {
     fn connect() -> Self {
@@ -118,12 +118,12 @@ impl Net {
         Self(handle)
     }
 
-    pub(super) async fn observe(&self) -> ObservedNetwork {
+    pub(crate) async fn observe(&self) -> ObservedNetwork {
         let directory = tempfile::tempdir().unwrap();
         super::netlink::Netlink::connect(directory.path().join("addresses")).unwrap().observe().await.unwrap()
     }
 
-    pub(super) async fn link(&self, name: &str) -> Link {
+    pub(crate) async fn link(&self, name: &str) -> Link {
         self.observe().await.link_named(name).unwrap().clone()
     }
 

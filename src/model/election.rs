@@ -47,6 +47,52 @@ pub struct Candidate {
     pub probed: bool,
     /// Whether this node could serve, and if not why.
     pub eligibility: Eligibility,
+    /// Hosts on that device's segment that should answer ARP or ND whoever owns the Vip: gateways, pinged targets, other
+    /// nodes' own addresses there, learned neighbours. Silence about the Vip counts only beside their answers. Never an
+    /// address of a Vip or of this host; at most [`MAX_REFERENCES`], the most dependable first.
+    pub references: Vec<IpAddr>,
+    /// The other nodes' own addresses on that segment, as far as the files tell.
+    pub node_addresses: BTreeMap<Name, IpAddr>,
+    /// False on fabrics that answer ARP or ND for hosts that are gone: answers to probes then prove nothing, and a
+    /// claim rests on heartbeats alone.
+    pub trust_probe: bool,
+}
+
+/// References that a [`Candidate`] names at most.
+pub const MAX_REFERENCES: usize = 8;
+
+/// A device of this node that carries Vips.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Front {
+    /// `ifindex`.
+    pub link: u32,
+    /// Its Ethernet address.
+    pub mac: Option<Mac>,
+    /// This host's own address there (not a Vip's, not link-local unless there is no other), if it has one. Heartbeats
+    /// take this way too if it is on no path that the files list.
+    pub address: Option<IpAddr>,
+}
+
+/// What the wire shows of an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sight {
+    /// `ifindex` of the device on which it was seen.
+    pub link: u32,
+    /// The address.
+    pub ip: IpAddr,
+    /// Ethernet address of the host that shows it.
+    pub mac: Mac,
+    /// What that host does.
+    pub kind: SightKind,
+}
+
+/// See [`Sight`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SightKind {
+    /// It answers for the address, announces it, or speaks from it.
+    Has,
+    /// It asks who has the address: from an address of its own, or (`None`) as a probe, which says nothing of itself.
+    Asks(Option<IpAddr>),
 }
 
 /// Whether a node may own a Vip.
@@ -102,8 +148,48 @@ pub struct VipView {
     pub foreign: Option<(IpAddr, Mac)>,
     /// How often this node has become Active since it started.
     pub became_active: u64,
-    /// Time in which this node was Active and heard another Active node.
+    /// Time in which this node was Active and heard, or saw on the wire, another that has the addresses.
     pub dual_owner: Duration,
+    /// The last claim rested on silence beside answered references; or has been borne out since.
+    pub verified: bool,
+    /// The kernel lets this node speak for the addresses now.
+    pub leased: bool,
+    /// While Active: addresses that were added to the Vip and that this node does not have yet, because it still asks
+    /// the wire for them. They must not be put on a device.
+    pub unleased: BTreeSet<IpAddr>,
+    /// Every node of the Vip as this one sees it, in the order of preference: what the decision rests on.
+    pub standings: Vec<Standing>,
+    /// The rules that led to the decision, in the order in which they were looked at, as a person would say them.
+    pub rules: Vec<String>,
+}
+
+/// One node of a Vip as another (or itself) sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The node.
+    pub node: Name,
+    /// It is this node.
+    pub me: bool,
+    /// It is heard; this node always is.
+    pub heard: bool,
+    /// Its role, if it is heard.
+    pub role: Option<Role>,
+    /// Of its last claim, or the highest it has heard.
+    pub epoch: u64,
+    /// It has the addresses on a device.
+    pub holding: bool,
+    /// Nothing speaks against it.
+    pub eligible: bool,
+    /// What speaks against it, in words; empty if nothing does.
+    pub reason: String,
+    /// It has run for longer than the failback hold time.
+    pub settled: bool,
+    /// Its kernel ends its ownership when its agent stops proving it.
+    pub fenced: bool,
+    /// Its claim rests on proof.
+    pub verified: bool,
+    /// Its state is the same as this node's as far as the Vip goes.
+    pub same_state: bool,
 }
 
 /// What is known of another node.
@@ -125,6 +211,10 @@ pub struct PeerView {
     pub differs: BTreeSet<IpAddr>,
     /// The release of lbagent that it runs.
     pub version: String,
+    /// Its kernel ends its ownership when its agent stops proving it, by its word.
+    pub fenced: bool,
+    /// How often it vanished within the last ten minutes: fell silent or started anew.
+    pub vanished: u32,
 }
 
 /// One heartbeat path to a peer.
@@ -144,6 +234,11 @@ pub struct PathView {
     pub sent: u64,
     /// Gaps in the peer's sequence.
     pub lost: u64,
+    /// Heartbeats lost of a thousand that should have come in the last ten seconds or so. Without heartbeats at all it
+    /// stays what it was.
+    pub loss_permille: u16,
+    /// The path of the Vips' own device, which is there whatever the files list.
+    pub front: bool,
     /// Refused packets, by reason.
     pub rejected: BTreeMap<&'static str, u64>,
 }

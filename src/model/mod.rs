@@ -7,6 +7,7 @@ mod desired;
 mod duration;
 mod election;
 mod health;
+mod lease;
 mod name;
 mod net;
 mod peer;
@@ -14,20 +15,26 @@ mod pool;
 mod problem;
 mod proxy;
 mod reconcile;
+mod standby;
 mod traffic;
 mod vip;
 
 pub use desired::{Desired, Digest, Kind, ObjectRef};
 pub use duration::{DurationError, format_duration, parse_duration};
-pub use election::{Candidate, ElectionEvent, ElectionView, Eligibility, Held, PathView, PeerView, Role, VipView};
+pub use election::{
+    Candidate, ElectionEvent, ElectionView, Eligibility, Front, Held, MAX_REFERENCES, PathView, PeerView, Role, Sight,
+    SightKind, Standing, VipView,
+};
 pub use health::{CheckOutcome, Health, HealthTable};
+pub use lease::LeaseView;
 pub use name::{Name, NameError};
-pub use net::{Link, Mac, ObservedAddress, ObservedNetwork};
+pub use net::{Link, Mac, ObservedAddress, ObservedNeighbour, ObservedNetwork};
 pub use peer::{DEFAULT_HEARTBEAT_PORT, Heartbeat, Peer};
 pub use pool::{Backend, Balance, Check, CheckKind, Pool, PoolTimeouts, StatusRange, Sticky};
 pub use problem::{Position, Problem, Severity};
 pub use proxy::{ListenerConfig, PoolConfig, ProxyConfig};
 pub use reconcile::ReconcileStats;
+pub use standby::Standby;
 pub use traffic::{BackendTraffic, ListenerTraffic, Responses, TrafficSnapshot};
 pub use vip::{
     Failback, FailbackMode, Listener, ListenerTimeouts, PathMatch, Protocol, Redirect, Route, RouteAction, Scheme,

@@ -18,6 +18,8 @@ pub struct ReconcileStats {
     pub last_reason: &'static str,
     /// Something could not be done in the last pass. False: the machine is as it is wanted to be.
     pub last_failed: bool,
+    /// How often something that another had removed was put back, by what it was (`"address"`, `"fence"`).
+    pub repairs: BTreeMap<&'static str, u64>,
 }
 
 impl ReconcileStats {
@@ -29,6 +31,11 @@ impl ReconcileStats {
         self.last_took = took;
         self.last_reason = reason;
         self.last_failed = failed;
+    }
+
+    /// Records that `thing` is put back after another had removed it.
+    pub fn repaired(&mut self, thing: &'static str) {
+        *self.repairs.entry(thing).or_default() += 1;
     }
 }
 
@@ -46,6 +53,9 @@ mod tests {
         stats.record("timer", at, took, false);
         assert_eq!(stats.passes, BTreeMap::from([("state", 1), ("timer", 2)]));
         assert_eq!((stats.errors, stats.last_failed, stats.last_reason), (1, false, "timer"));
+        stats.repaired("address");
+        stats.repaired("address");
+        assert_eq!(stats.repairs, BTreeMap::from([("address", 2)]));
         assert_eq!((stats.last_at, stats.last_took), (Some(at + took), took));
     }
 }

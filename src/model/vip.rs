@@ -17,6 +17,9 @@ pub struct Vip {
     pub failback: Failback,
     /// What a node must have to be eligible.
     pub track: Track,
+    /// False on fabrics that answer ARP or ND for hosts that are gone (proxy ARP, some EVPN and cloud networks): what
+    /// answers there proves nothing, and a claim rests on heartbeats alone. Default true.
+    pub trust_probe: bool,
     /// What is served on every one of the addresses.
     pub listeners: Vec<Listener>,
 }

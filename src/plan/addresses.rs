@@ -9,15 +9,22 @@
 //! owner is the only one to answer, and no client's SYN falls into a gap. Where muting cannot be had they are removed
 //! instead of muted.
 //!
+//! An address is added for a time only, and refreshed long before that has passed: the kernel drops it when nobody does
+//! any more. See [`super::lifetimes`].
+//!
 //! Adding comes before removing, because adding is what clients wait for; the one exception is an address whose prefix
 //! length was edited, which IPv6 does not let stand twice on one device.
 
-use super::placement::Placements;
+use super::{announce::Place, lifetimes::Lifetimes, placement::Placements};
 use crate::model::{
     Desired, ElectionView, Held, Kind, Name, ObjectRef, ObservedAddress, ObservedNetwork, Problem, Role, VipAddress,
     VipView,
 };
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{
+    collections::BTreeSet,
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 /// One change of the machine's addresses, or the wait for the right moment for one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +37,17 @@ pub enum AddressStep {
         link: u32,
         /// With prefix length.
         address: VipAddress,
+        /// For how long; `None`: for ever.
+        lifetime: Option<Duration>,
+    },
+    /// Let the address, which is there and marked as ours, stay for as long as if it were added now.
+    Refresh {
+        /// `ifindex`.
+        link: u32,
+        /// With prefix length.
+        address: VipAddress,
+        /// For how long.
+        lifetime: Duration,
     },
     /// Take the address, which is marked as ours, off the device.
     Remove {
@@ -52,6 +70,10 @@ pub struct AddressPlan {
     pub steps: Vec<AddressStep>,
     /// Exactly these are to be mute, from before the first step on; no others after the last.
     pub mute: BTreeSet<IpAddr>,
+    /// All that this node's roles call for, there or not.
+    pub wanted: BTreeSet<Place>,
+    /// What is being handed over, and is still there.
+    pub leaving: BTreeSet<Place>,
     /// Foreign addresses in the way.
     pub problems: Vec<Problem>,
 }
@@ -73,6 +95,12 @@ pub struct AddressInputs<'a> {
     pub quiet: &'a BTreeSet<Name>,
     /// Whether addresses can be made mute here.
     pub can_mute: bool,
+    /// For how long addresses are added; `None`: for ever, and then nothing is refreshed.
+    pub lifetime: Option<Duration>,
+    /// When that was last done to which.
+    pub lifetimes: &'a Lifetimes,
+    /// The time of `network`.
+    pub now: Instant,
 }
 
 /// Compares roles with addresses.
@@ -84,13 +112,15 @@ pub fn plan(inputs: AddressInputs<'_>) -> AddressPlan {
     }
     let wanted = wanted(inputs, &mut plan.problems);
     for (vip, link, address) in &wanted {
-        plan.add(inputs.network, vip, *link, *address);
+        plan.add(inputs.network, inputs.lifetime, vip, *link, *address);
     }
+    plan.wanted = wanted.iter().map(|(_, link, address)| (*link, address.ip)).collect();
     let ours = inputs.network.addresses.iter().filter(|observed| observed.ours);
     for observed in ours.filter(|observed| !wanted.iter().any(|(_, link, ip)| is(observed, *link, *ip))) {
         plan.remove(inputs, observed);
     }
     plan.steps.dedup();
+    plan.refresh(inputs);
     plan
 }
 
@@ -102,15 +132,28 @@ pub fn held(desired: &Desired, network: &ObservedNetwork) -> Held {
 }
 
 impl AddressPlan {
-    fn add(&mut self, network: &ObservedNetwork, vip: &Name, link: u32, address: VipAddress) {
+    /// Whether the address is to be there after the plan, as wanted or because its handover is not done yet.
+    pub fn keeps(&self, place: &Place) -> bool {
+        self.wanted.contains(place) || self.leaving.contains(place)
+    }
+
+    fn add(
+        &mut self,
+        network: &ObservedNetwork,
+        lifetime: Option<Duration>,
+        vip: &Name,
+        link: u32,
+        address: VipAddress,
+    ) {
         let here = |observed: &&ObservedAddress| observed.link == link && observed.ip == address.ip;
+        let add = AddressStep::Add { vip: vip.clone(), link, address, lifetime };
         match network.addresses.iter().find(here) {
             Some(observed) if is(observed, link, address) || !observed.ours => {}
             Some(observed) => {
                 self.steps.push(AddressStep::Remove { link, address: as_added(observed) });
-                self.steps.push(AddressStep::Add { vip: vip.clone(), link, address });
+                self.steps.push(add);
             }
-            None => self.steps.push(AddressStep::Add { vip: vip.clone(), link, address }),
+            None => self.steps.push(add),
         }
     }
 
@@ -129,11 +172,27 @@ impl AddressPlan {
             Some(view) if view.role == Role::Initialize => {}
             Some(view) if is_handing_over(inputs, view) && !inputs.quiet.contains(vip) => {
                 self.steps.push(AddressStep::AwaitQuiet { vip: vip.clone() });
+                self.leaving.insert((observed.link, observed.ip));
             }
             Some(view) if is_handing_over(inputs, view) && inputs.can_mute => {
                 self.mute.insert(observed.ip);
+                self.leaving.insert((observed.link, observed.ip));
             }
             Some(_) => self.steps.push(remove),
+        }
+    }
+
+    /// What this node means to keep, or has not let go yet. After everything else: nobody waits for it. An address that
+    /// is merely left as it was found runs out.
+    fn refresh(&mut self, inputs: AddressInputs<'_>) {
+        let Some(lifetime) = inputs.lifetime else { return };
+        let due = |it: &&ObservedAddress| it.ours && inputs.lifetimes.is_due(inputs.now, lifetime, it);
+        for observed in inputs.network.addresses.iter().filter(due) {
+            let (link, address) = (observed.link, as_added(observed));
+            let goes = self.steps.contains(&AddressStep::Remove { link, address });
+            if self.keeps(&(link, address.ip)) && !goes {
+                self.steps.push(AddressStep::Refresh { link, address, lifetime });
+            }
         }
     }
 }
@@ -148,10 +207,14 @@ fn is_handing_over(inputs: AddressInputs<'_>, view: &VipView) -> bool {
 fn wanted(inputs: AddressInputs<'_>, problems: &mut Vec<Problem>) -> Vec<(Name, u32, VipAddress)> {
     let mut wanted = Vec::new();
     for (name, placement) in &inputs.placements.vips {
-        let active = inputs.election.vips.get(name).is_some_and(|view| view.role == Role::Active);
+        let view = inputs.election.vips.get(name).filter(|view| view.role == Role::Active);
+        let active = view.is_some();
         for address in &placement.vip.addresses {
             if let Some(foreign) = inputs.network.addresses.iter().find(|o| o.ip == address.ip && !o.ours) {
                 problems.push(foreign_address(name, foreign, active, inputs.network));
+            }
+            if view.is_some_and(|view| view.unleased.contains(&address.ip)) {
+                continue; // added to the Vip, and it is not known yet that nobody else has it
             }
             if let (true, Some(link)) = (active, &placement.link) {
                 wanted.push((name.clone(), link.index, *address));

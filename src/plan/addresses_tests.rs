@@ -1,5 +1,5 @@
 use super::*;
-use crate::plan::fixture::{desired, heard, ip, name, network, view};
+use crate::plan::fixture::{desired, heard, ip, name, network, start, view};
 use proptest::prelude::*;
 
 struct Case {
@@ -9,6 +9,9 @@ struct Case {
     election: ElectionView,
     quiet: BTreeSet<Name>,
     can_mute: bool,
+    lifetime: Option<Duration>,
+    lifetimes: Lifetimes,
+    now: Instant,
 }
 
 impl Case {
@@ -20,11 +23,14 @@ impl Case {
             election: view(role),
             quiet: BTreeSet::new(),
             can_mute: true,
+            lifetime: None,
+            lifetimes: Lifetimes::default(),
+            now: start(),
         }
     }
 
     fn with(mut self, link: u32, address: &str, prefix_len: u8, ours: bool) -> Self {
-        self.network.addresses.push(ObservedAddress { link, ip: ip(address), prefix_len, ours });
+        self.network.addresses.push(ObservedAddress { link, ip: ip(address), prefix_len, ours, valid_for: None });
         self
     }
 
@@ -38,6 +44,9 @@ impl Case {
             network: &self.network,
             quiet: &self.quiet,
             can_mute: self.can_mute,
+            lifetime: self.lifetime,
+            lifetimes: &self.lifetimes,
+            now: self.now,
         })
     }
 
@@ -47,11 +56,18 @@ impl Case {
 
     /// What the kernel would have after the plan.
     fn apply(&mut self) {
-        for step in self.plan().steps {
+        let plan = self.plan();
+        self.lifetimes.record(self.now, &plan);
+        for step in plan.steps {
             match step {
-                AddressStep::Add { link, address, .. } => {
+                AddressStep::Add { link, address, lifetime, .. } => {
                     let VipAddress { ip, prefix_len } = address;
-                    self.network.addresses.push(ObservedAddress { link, ip, prefix_len, ours: true });
+                    let valid_for = lifetime;
+                    self.network.addresses.push(ObservedAddress { link, ip, prefix_len, ours: true, valid_for });
+                }
+                AddressStep::Refresh { link, address, lifetime } => {
+                    let there = self.network.addresses.iter_mut().find(|observed| is(observed, link, address));
+                    there.unwrap().valid_for = Some(lifetime);
                 }
                 AddressStep::Remove { link, address } => {
                     self.network.addresses.retain(|observed| !is(observed, link, address));
@@ -66,7 +82,8 @@ impl Case {
 
 fn text(step: &AddressStep) -> String {
     match step {
-        AddressStep::Add { vip, link, address } => format!("add {address} to {link} for {vip}"),
+        AddressStep::Add { vip, link, address, .. } => format!("add {address} to {link} for {vip}"),
+        AddressStep::Refresh { link, address, lifetime } => format!("refresh {address} on {link} for {lifetime:?}"),
         AddressStep::Remove { link, address } => format!("remove {address} from {link}"),
         AddressStep::AwaitQuiet { vip } => format!("await quiet of {vip}"),
     }
@@ -123,7 +140,7 @@ fn a_handover_that_comes_to_nothing_ends_the_silence() {
     let mut case = handing_over();
     case.quiet.insert(name("web"));
     case.election.vips.get_mut("web").unwrap().role = Role::Active;
-    assert_eq!(case.plan(), AddressPlan::default());
+    assert_eq!((case.steps(), case.plan().mute), (Vec::new(), BTreeSet::new()));
 }
 
 #[test]
@@ -177,6 +194,54 @@ fn held_tells_what_the_host_has_whoever_put_it_there() {
     assert_eq!(held(&case.desired, &case.network), Held::from([ip("198.51.100.10")]));
 }
 
+#[test]
+fn an_address_is_added_for_its_lifetime_and_refreshed_in_time() {
+    let mut case = Case::new(Role::Active);
+    case.lifetime = Some(Duration::from_secs(20));
+    let AddressStep::Add { lifetime, .. } = case.plan().steps[0] else { panic!("no addition") };
+    assert_eq!(lifetime, case.lifetime);
+    case.apply();
+    case.now += Duration::from_millis(4999);
+    assert!(case.steps().is_empty());
+    case.now += Duration::from_millis(1);
+    assert_eq!(case.steps(), ["refresh 198.51.100.10/32 on 2 for 20s"]);
+    case.apply();
+    assert!(case.steps().is_empty());
+    case.network.addresses[2].valid_for = Some(Duration::from_secs(11));
+    assert_eq!(case.steps(), ["refresh 198.51.100.10/32 on 2 for 20s"], "somebody shortened it");
+}
+
+#[test]
+fn what_is_merely_left_as_found_or_not_ours_runs_out() {
+    let lifetime = Some(Duration::from_secs(20));
+    for (role, ours) in [(Role::Initialize, true), (Role::Active, false)] {
+        let mut case = Case { lifetime, ..Case::new(role).with(2, "198.51.100.10", 32, ours) };
+        case.network.addresses[2].valid_for = Some(Duration::from_secs(1));
+        assert!(case.steps().is_empty(), "{role:?}");
+    }
+}
+
+#[test]
+fn an_address_that_is_being_handed_over_does_not_run_out_meanwhile() {
+    let mut case = Case { lifetime: Some(Duration::from_secs(1)), ..handing_over() };
+    assert_eq!(case.steps(), ["await quiet of web", "refresh 198.51.100.10/32 on 2 for 1s"]);
+    case.apply();
+    assert!(case.steps().is_empty() && case.plan().mute.contains(&ip("198.51.100.10")));
+    case.now += Duration::from_millis(250);
+    assert_eq!(case.steps(), ["refresh 198.51.100.10/32 on 2 for 1s"]);
+}
+
+#[test]
+fn additions_come_before_refreshes() {
+    let mut case = Case::new(Role::Active).with(2, "198.51.100.10", 32, true);
+    case.lifetime = Some(Duration::from_secs(1));
+    let vip = std::sync::Arc::make_mut(case.desired.vips.get_mut("web").unwrap());
+    vip.addresses.push(VipAddress::host(ip("198.51.100.11")));
+    let expected = ["add 198.51.100.11/32 to 2 for web", "refresh 198.51.100.10/32 on 2 for 1s"];
+    assert_eq!(case.steps(), expected);
+    assert_eq!(case.plan().wanted, BTreeSet::from([(2, ip("198.51.100.10")), (2, ip("198.51.100.11"))]));
+}
+
 fn role() -> impl Strategy<Value = Role> {
     prop_oneof![Just(Role::Initialize), Just(Role::Backup), Just(Role::Active)]
 }
@@ -187,9 +252,10 @@ proptest! {
     fn converges_and_spares_what_is_foreign(
         role in role(),
         graceful in any::<bool>(),
+        lifetime in prop::option::of(Just(Duration::from_secs(20))),
         there in prop::collection::vec((2u32..4, 9u8..12, prop_oneof![Just(24u8), Just(32)], any::<bool>()), 0..6),
     ) {
-        let mut case = Case::new(role);
+        let mut case = Case { lifetime, ..Case::new(role) };
         case.election.vips.get_mut("web").unwrap().graceful = graceful;
         for (link, last, prefix_len, ours) in there {
             let twice = case.network.addresses.iter().any(|o| o.link == link && o.ip == ip(&format!("198.51.100.{last}")));

@@ -5,6 +5,8 @@
 //! What is announced is derived from what is held: an address that is no longer wanted drops out of the schedule with
 //! all its repeats, so a node that has stood down cannot announce by an old timer.
 
+use super::placement::Placements;
+use crate::model::{ElectionView, ObservedNetwork, Role};
 use std::{
     collections::BTreeMap,
     net::IpAddr,
@@ -21,6 +23,23 @@ pub type Place = (u32, IpAddr);
 
 /// What makes an announcement a new one: epoch of the ownership, and the election's count of heals.
 pub type Occasion = (u64, u64);
+
+/// The addresses that this node may announce: it owns them, has them, and its kernel lets it speak for them.
+pub fn announceable(
+    placements: &Placements,
+    election: &ElectionView,
+    network: &ObservedNetwork,
+) -> BTreeMap<Place, Occasion> {
+    let mut places = BTreeMap::new();
+    for (name, placement) in &placements.vips {
+        let (Some(link), Some(view)) = (&placement.link, election.vips.get(name)) else { continue };
+        let owned = placement.vip.addresses.iter().filter(|_| view.role == Role::Active && view.leased);
+        for address in owned.filter(|address| network.has(link.index, address.ip)) {
+            places.insert((link.index, address.ip), (view.epoch, view.announcement));
+        }
+    }
+    places
+}
 
 /// The announcements under way.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -75,7 +94,10 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::fixture::{ip, start};
+    use crate::{
+        model::ObservedAddress,
+        plan::fixture::{desired, ip, name, network, start, view},
+    };
 
     const OCCASION: Occasion = (7, 0);
 
@@ -108,6 +130,23 @@ mod tests {
         assert!(schedule.take_due(now + Duration::from_secs(5)).is_empty());
         schedule.update(now + Duration::from_secs(5), &owned((7, 1)));
         assert_eq!(schedule.take_due(now + Duration::from_secs(5)).len(), 1);
+    }
+
+    #[test]
+    fn only_what_is_owned_leased_and_there_is_announced() {
+        let (mut network, mut election) = (network(), view(Role::Active));
+        let placements = Placements::resolve(&name("lb1"), &desired(), &network);
+        let ip = ip("198.51.100.10");
+        let there = ObservedAddress { link: 2, ip, prefix_len: 32, ours: true, valid_for: None };
+        election.vips.get_mut("web").unwrap().leased = true;
+        assert!(announceable(&placements, &election, &network).is_empty(), "not there");
+        network.addresses.push(there);
+        assert_eq!(announceable(&placements, &election, &network), BTreeMap::from([((2, ip), (1, 0))]));
+        election.vips.get_mut("web").unwrap().leased = false;
+        assert!(announceable(&placements, &election, &network).is_empty(), "the fence would stop it");
+        let mut backup = view(Role::Backup);
+        backup.vips.get_mut("web").unwrap().leased = true;
+        assert!(announceable(&placements, &backup, &network).is_empty(), "another owns it");
     }
 
     #[test]

@@ -1,132 +1,91 @@
-//! What the election must know of the Vips: each that lists this node, where it would go, and whether this node could
-//! serve it.
+//! What the election must know of the Vips: each that lists this node, where it would go, who else is there, and
+//! whether this node could serve it.
 
-use super::placement::Placements;
-use crate::model::{Candidate, Desired, Eligibility, Name, ObservedNetwork};
+use super::{
+    placement::{Placement, Placements},
+    segment::Surroundings,
+    windows::{self, Windows},
+};
+use crate::model::{Candidate, Eligibility};
 use std::{collections::BTreeMap, net::IpAddr};
 
-/// One [`Candidate`] per placed Vip. `pings` says which tracked addresses answer; one that is not listed has not been
-/// asked yet and counts as answering. `leaving` is true from SIGTERM on.
-pub fn candidates(
-    me: &Name,
-    desired: &Desired,
-    placements: &Placements,
-    network: &ObservedNetwork,
-    pings: &BTreeMap<IpAddr, bool>,
-    leaving: bool,
-) -> Vec<Candidate> {
-    let candidate = |(name, placement): (&Name, &super::placement::Placement)| Candidate {
-        vip: name.clone(),
-        addresses: placement.vip.addresses.iter().map(|address| address.ip).collect(),
-        nodes: placement.vip.nodes.clone(),
-        failback: placement.vip.failback,
-        digest: desired.vip_digests.get(name).copied().unwrap_or_default(),
-        link: placement.link.as_ref().map(|link| link.index),
-        probed: placement.link.as_ref().is_some_and(|link| !link.loopback && link.mac.is_some()),
-        eligibility: Eligibility { reasons: reasons(me, desired, placement, network, pings), leaving },
-    };
-    // Without a Peer of its own a node takes part in nothing.
-    let known = desired.peers.contains_key(me);
-    placements.vips.iter().filter(|_| known).map(candidate).collect()
+/// Everything that [`candidates`] looks at.
+#[derive(Debug, Clone, Copy)]
+pub struct CandidateInputs<'a> {
+    /// This node and what is around it.
+    pub around: Surroundings<'a>,
+    /// Where the Vips go.
+    pub placements: &'a Placements,
+    /// Which tracked addresses answer; one that is not listed has not been asked yet and counts as answering.
+    pub pings: &'a BTreeMap<IpAddr, bool>,
+    /// Which tracked devices have a carrier, brought up to date.
+    pub windows: &'a Windows,
+    /// True from SIGTERM on.
+    pub leaving: bool,
+    /// Why an operator has put this node on standby, if so.
+    pub standby: Option<&'a str>,
+    /// The last result.
+    pub previous: &'a [Candidate],
 }
 
-fn reasons(
-    me: &Name,
-    desired: &Desired,
-    placement: &super::placement::Placement,
-    network: &ObservedNetwork,
-    pings: &BTreeMap<IpAddr, bool>,
-) -> Vec<String> {
-    let mut reasons: Vec<String> = placement.missing.iter().cloned().collect();
+/// One [`Candidate`] per placed Vip.
+pub fn candidates(inputs: CandidateInputs<'_>) -> Vec<Candidate> {
+    // Without a Peer of its own a node takes part in nothing.
+    let known = inputs.around.desired.peers.contains_key(inputs.around.me);
+    inputs.placements.vips.values().filter(|_| known).map(|placement| candidate(inputs, placement)).collect()
+}
+
+fn candidate(inputs: CandidateInputs<'_>, placement: &Placement) -> Candidate {
+    let (around, vip) = (inputs.around, &placement.vip);
+    let probed = placement.link.as_ref().filter(|link| !link.loopback && link.mac.is_some()).map(|link| link.index);
+    let previous = inputs.previous.iter().find(|it| it.vip == vip.name && it.link == probed);
+    let previous = previous.map_or(&[][..], |candidate| &candidate.references);
+    let nodes = probed.map(|link| around.node_addresses(vip, link)).unwrap_or_default();
+    Candidate {
+        vip: vip.name.clone(),
+        addresses: vip.addresses.iter().map(|address| address.ip).collect(),
+        nodes: vip.nodes.clone(),
+        failback: vip.failback,
+        digest: around.desired.vip_digests.get(&vip.name).copied().unwrap_or_default(),
+        link: placement.link.as_ref().map(|link| link.index),
+        probed: probed.is_some(),
+        eligibility: Eligibility { reasons: reasons(inputs, placement), leaving: inputs.leaving },
+        references: probed.map(|link| around.references(vip, link, &nodes, previous)).unwrap_or_default(),
+        node_addresses: nodes,
+        trust_probe: vip.trust_probe,
+    }
+}
+
+/// What speaks against this node, the operator's word first.
+fn reasons(inputs: CandidateInputs<'_>, placement: &Placement) -> Vec<String> {
+    let standby = inputs.standby.map(|reason| format!("standby: {reason}"));
+    let mut reasons: Vec<String> = standby.into_iter().chain(placement.missing.clone()).collect();
     if let Some(link) = placement.link.as_ref().filter(|link| !link.running && !link.loopback) {
         reasons.push(format!("{} has no carrier", link.name));
     }
-    for tracked in &placement.vip.track.interfaces {
-        let device = desired.peers.get(me).map_or(tracked.as_str(), |peer| peer.resolve_interface(tracked));
-        let reason = match network.link_named(device) {
-            None => format!("there is no device {device:?}"),
-            Some(link) if !link.running => format!("{device} has no carrier"),
-            Some(_) => continue,
-        };
+    for reason in placement.vip.track.interfaces.iter().filter_map(|tracked| lost(inputs, tracked)) {
         if !reasons.contains(&reason) {
             reasons.push(reason);
         }
     }
-    let silent = placement.vip.track.ping.iter().filter(|target| pings.get(target) == Some(&false));
+    let silent = placement.vip.track.ping.iter().filter(|target| inputs.pings.get(target) == Some(&false));
     reasons.extend(silent.map(|target| format!("{target} does not answer pings")));
     reasons
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::plan::fixture::{desired, ip, name, network};
-    use std::sync::Arc;
-
-    fn candidate(desired: &Desired, network: &ObservedNetwork, pings: &BTreeMap<IpAddr, bool>) -> Candidate {
-        let placements = Placements::resolve(&name("lb1"), desired, network);
-        candidates(&name("lb1"), desired, &placements, network, pings, false).remove(0)
+/// What is wrong with a tracked device, if it counts.
+fn lost(inputs: CandidateInputs<'_>, tracked: &str) -> Option<String> {
+    let device = windows::device(inputs.around.me, inputs.around.desired, tracked);
+    if inputs.windows.counts(device) != Some(false) {
+        return None;
     }
-
-    #[test]
-    fn a_healthy_node_is_eligible() {
-        let candidate = candidate(&desired(), &network(), &BTreeMap::new());
-        assert!(candidate.eligibility.is_eligible());
-        assert_eq!((candidate.link, candidate.probed), (Some(2), true));
-    }
-
-    #[test]
-    fn each_thing_that_is_missing_is_a_reason_in_words() {
-        let (mut desired, mut network) = (desired(), network());
-        let vip = Arc::make_mut(desired.vips.get_mut("web").unwrap());
-        vip.track.interfaces = vec!["eth0".into(), "eth7".into()];
-        vip.track.ping = vec![ip("198.51.100.1"), ip("198.51.100.254")];
-        network.links.get_mut(&2).unwrap().running = false;
-        let pings = BTreeMap::from([(ip("198.51.100.1"), false), (ip("198.51.100.254"), true)]);
-        assert_eq!(
-            candidate(&desired, &network, &pings).eligibility.reasons,
-            ["eth0 has no carrier", "there is no device \"eth7\"", "198.51.100.1 does not answer pings"]
-        );
-    }
-
-    #[test]
-    fn a_tracked_device_goes_by_the_name_that_the_peer_gives_it() {
-        let (mut desired, mut network) = (desired(), network());
-        let peer = Arc::make_mut(desired.peers.get_mut("lb1").unwrap());
-        peer.interfaces.insert("back".into(), "eth1".into());
-        Arc::make_mut(desired.vips.get_mut("web").unwrap()).track.interfaces = vec!["back".into()];
-        assert!(candidate(&desired, &network, &BTreeMap::new()).eligibility.is_eligible());
-        network.links.get_mut(&3).unwrap().running = false;
-        let reasons = candidate(&desired, &network, &BTreeMap::new()).eligibility.reasons;
-        assert_eq!(reasons, ["eth1 has no carrier"]);
-    }
-
-    #[test]
-    fn a_target_that_has_not_been_asked_yet_counts_as_answering() {
-        let mut desired = desired();
-        Arc::make_mut(desired.vips.get_mut("web").unwrap()).track.ping = vec![ip("2001:db8::1")];
-        let reasons = |pings| candidate(&desired, &network(), &pings).eligibility.reasons;
-        assert_eq!(reasons(BTreeMap::new()), [""; 0]);
-        let silent = BTreeMap::from([(ip("2001:db8::1"), false)]);
-        assert_eq!(reasons(silent), ["2001:db8::1 does not answer pings"]);
-    }
-
-    #[test]
-    fn loopback_needs_no_carrier_and_is_not_probed() {
-        let mut network = network();
-        let link = network.links.get_mut(&2).unwrap();
-        (link.loopback, link.running) = (true, false);
-        let candidate = candidate(&desired(), &network, &BTreeMap::new());
-        assert!(candidate.eligibility.is_eligible());
-        assert!(!candidate.probed);
-    }
-
-    #[test]
-    fn a_node_in_no_peer_stands_for_nothing() {
-        let mut desired = desired();
-        desired.peers.remove("lb1");
-        let placements = Placements::resolve(&name("lb1"), &desired, &network());
-        let candidates = candidates(&name("lb1"), &desired, &placements, &network(), &BTreeMap::new(), false);
-        assert!(candidates.is_empty());
-    }
+    Some(match inputs.around.network.link_named(device) {
+        None => format!("there is no device {device:?}"),
+        Some(link) if !link.running => format!("{device} has no carrier"),
+        Some(_) => format!("{device} has had no carrier until just now"),
+    })
 }
+
+#[cfg(test)]
+#[path = "candidates_tests.rs"]
+mod tests;

@@ -28,6 +28,7 @@ pub(super) fn desired() -> Desired {
         nodes: vec![name("lb1"), name("lb2")],
         failback: Failback { mode: FailbackMode::Auto, after: Duration::from_secs(5) },
         track: Track::default(),
+        trust_probe: true,
         listeners: Vec::new(),
     };
     let peer = |node: &str, address: &str| {
@@ -55,10 +56,12 @@ pub(super) fn network() -> ObservedNetwork {
         loopback: false,
         running: true,
     };
-    let address = |link, text: &str| ObservedAddress { link, ip: ip(text), prefix_len: 24, ours: false };
+    let address =
+        |link, text: &str| ObservedAddress { link, ip: ip(text), prefix_len: 24, ours: false, valid_for: None };
     ObservedNetwork {
         links: BTreeMap::from([(2, link(2, "eth0")), (3, link(3, "eth1"))]),
         addresses: vec![address(2, "198.51.100.2"), address(3, "192.0.2.1")],
+        ..ObservedNetwork::default()
     }
 }
 
@@ -81,6 +84,11 @@ pub(super) fn view(role: Role) -> ElectionView {
         foreign: None,
         became_active: 0,
         dual_owner: Duration::ZERO,
+        verified: false,
+        leased: false,
+        unleased: BTreeSet::new(),
+        standings: Vec::new(),
+        rules: Vec::new(),
     };
     ElectionView { vips: BTreeMap::from([(name("web"), vip)]), ..ElectionView::default() }
 }
@@ -96,5 +104,7 @@ pub(super) fn heard() -> PeerView {
         roles: BTreeMap::new(),
         differs: BTreeSet::new(),
         version: String::new(),
+        fenced: true,
+        vanished: 0,
     }
 }

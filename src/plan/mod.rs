@@ -5,16 +5,25 @@
 //! a crash, a restart, a failback and an address deleted by hand all take the same path through here.
 //!
 //! - [`placement`]: which device carries a Vip on this node.
-//! - [`addresses`]: which addresses to add, which to take away.
+//! - [`addresses`]: which addresses to add, which to refresh, which to take away; [`lifetimes`]: when to refresh.
+//! - [`fence`]: what the kernel must keep silent.
 //! - [`announce`]: when to tell the neighbours.
-//! - [`candidates`]: what the election must know of the Vips.
+//! - [`candidates`]: what the election must know of the Vips; [`segment`]: who else is there; [`windows`]: how long
+//!   something must be lost before that counts; [`standby`]: whether this node can be spared.
+//! - [`drift`]: who keeps undoing what this node does.
 //! - [`proxy`]: what the data plane is to serve.
 
 pub mod addresses;
 pub mod announce;
 pub mod candidates;
+pub mod drift;
+pub mod fence;
+pub mod lifetimes;
 pub mod placement;
 pub mod proxy;
+pub mod segment;
+pub mod standby;
+pub mod windows;
 
 #[cfg(test)]
 mod fixture;

@@ -135,7 +135,7 @@ mod tests {
         let (mut desired, mut network) = (desired(), network());
         Arc::make_mut(desired.vips.get_mut("web").unwrap()).interface = Some("eno9".into());
         let ip = "198.51.100.10".parse().unwrap();
-        network.addresses.push(ObservedAddress { link: 2, ip, prefix_len: 32, ours: true });
+        network.addresses.push(ObservedAddress { link: 2, ip, prefix_len: 32, ours: true, valid_for: None });
         let placements = Placements::resolve(&name("lb1"), &desired, &network);
         let placement = &placements.vips[&name("web")];
         assert_eq!((placement.link.as_ref().unwrap().index, &placement.missing), (2, &None));

@@ -1,10 +1,10 @@
 use super::{
-    Condition, EventStatus, ObjectStatus, ProblemStatus, ProcessStatus, ProxyStatus, ReconcileStatus, StateStatus,
-    Status, Timestamp, conditions, sections,
+    EventStatus, FenceStatus, ObjectStatus, ProblemStatus, ProcessStatus, ProxyStatus, ReconcileStatus, StandbyStatus,
+    StateStatus, Status, Timestamp, conditions, sections,
 };
 use crate::model::{
-    Desired, ElectionView, Eligibility, HealthTable, Name, ObservedNetwork, Problem, ReconcileStats, Severity,
-    TrafficSnapshot,
+    Desired, ElectionView, Eligibility, HealthTable, LeaseView, Name, ObservedNetwork, Problem, ReconcileStats,
+    Severity, Standby, TrafficSnapshot,
 };
 use std::{
     collections::BTreeMap,
@@ -30,6 +30,10 @@ pub struct Inputs<'a> {
     pub election: &'a ElectionView,
     /// Whether this node is fit for each Vip. A Vip that is not listed counts as fit.
     pub eligibility: &'a BTreeMap<Name, Eligibility>,
+    /// How the leases fare.
+    pub lease: &'a LeaseView,
+    /// Set while an operator has taken this node out of service.
+    pub standby: Option<&'a Standby>,
     /// What the checks say.
     pub health: &'a HealthTable,
     /// What the kernel has.
@@ -44,8 +48,8 @@ pub struct Inputs<'a> {
     pub problems: &'a [Problem],
     /// The process; [`super::process::read`] reads it.
     pub process: ProcessStatus,
-    /// The conditions of the status before this one, for their transition times; empty at first.
-    pub previous: &'a [Condition],
+    /// The status before this one, for what is told of changes: when a condition turned, when two owners were seen.
+    pub previous: Option<&'a Status>,
 }
 
 /// The state directory and what was found there.
@@ -105,6 +109,8 @@ impl Status {
             started_at: inputs.clock.wall_of(inputs.started),
             now: inputs.clock.now(),
             conditions: Vec::new(),
+            standby: inputs.standby.map(|standby| standby_status(standby, inputs)),
+            fence: fence(inputs.lease),
             vips: sections::vips(inputs),
             peers: sections::peers(inputs),
             pools: sections::pools(inputs),
@@ -115,8 +121,34 @@ impl Status {
             events: events(inputs),
             process: inputs.process,
         };
+        conditions::judge_vips(&mut status, inputs);
         status.conditions = conditions::judge(&status, inputs);
         status
+    }
+}
+
+fn standby_status(standby: &Standby, inputs: &Inputs<'_>) -> StandbyStatus {
+    let since = inputs.clock.wall_of(standby.since);
+    StandbyStatus { since, reason: standby.reason.clone(), forced: standby.forced }
+}
+
+fn fence(lease: &LeaseView) -> FenceStatus {
+    let running = |asked: bool| lease.running.iter().filter(|it| *it.1 == asked).map(|it| *it.0).collect();
+    FenceStatus {
+        enforced: lease.fenced.is_ok(),
+        reason: lease.fenced.clone().err().unwrap_or_default(),
+        realtime: lease.realtime.is_ok(),
+        not_realtime: lease.realtime.clone().err().unwrap_or_default(),
+        leased: running(true),
+        draining: running(false),
+        renewals: lease.renewals,
+        worst_lateness_seconds: lease.worst_lateness.as_secs_f64(),
+        failed_renewals: lease.failed_renewals,
+        last_error: lease.last_error.clone(),
+        lost: lease.lost,
+        stalled: lease.stalled.clone(),
+        repairs: lease.repairs,
+        meddler: lease.last_meddler.clone(),
     }
 }
 
@@ -146,6 +178,10 @@ fn state(inputs: &Inputs<'_>) -> StateStatus {
 
 fn reconcile(inputs: &Inputs<'_>) -> ReconcileStatus {
     let stats = inputs.reconcile;
+    let mut repairs: BTreeMap<_, _> = stats.repairs.iter().map(|(what, count)| ((*what).to_owned(), *count)).collect();
+    // The fence is put back by the keeper of the leases. A counter that is there from the start can be rated.
+    repairs.entry("fence".to_owned()).or_insert(inputs.lease.repairs);
+    repairs.entry("address".to_owned()).or_default();
     ReconcileStatus {
         passes: stats.passes.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect(),
         errors: stats.errors,
@@ -153,6 +189,7 @@ fn reconcile(inputs: &Inputs<'_>) -> ReconcileStatus {
         last_reason: stats.last_reason.to_owned(),
         last_seconds: stats.last_took.as_secs_f64(),
         last_failed: stats.last_failed,
+        repairs,
     }
 }
 

@@ -71,12 +71,66 @@ fn before_the_election_begins_a_vip_is_initializing() {
 fn who_holds_an_address_is_seen_in_the_kernel_not_in_the_role() {
     let mut world = World::new().backup();
     world.network.addresses = vec![
-        ObservedAddress { link: 2, ip: ip("198.51.100.10"), prefix_len: 24, ours: false },
-        ObservedAddress { link: 7, ip: ip("198.51.100.99"), prefix_len: 24, ours: true },
+        ObservedAddress { link: 2, ip: ip("198.51.100.10"), prefix_len: 24, ours: false, valid_for: None },
+        ObservedAddress { link: 7, ip: ip("198.51.100.99"), prefix_len: 24, ours: true, valid_for: None },
     ];
     let addresses = &world.status().vips[0].addresses;
     assert_eq!((addresses[0].held, addresses[0].ours, addresses[0].interface.as_deref()), (true, false, Some("eth0")));
     assert_eq!((addresses[1].held, addresses[1].ours, addresses[1].interface.as_deref()), (false, false, None));
+}
+
+#[test]
+fn when_two_owners_were_seen_last_is_kept_until_they_are_seen_again() {
+    let mut world = World::new();
+    let step = |world: &mut World, dual_owner| {
+        world.clock.wall += Duration::from_secs(60);
+        world.vip().dual_owner = Duration::from_millis(dual_owner);
+        let status = world.status();
+        world.previous = Some(status.clone());
+        (status.vips[0].dual_owner_last, status.now)
+    };
+    assert_eq!(step(&mut world, 0).0, None);
+    let (first, now) = step(&mut world, 24);
+    assert_eq!(first, Some(now));
+    assert_eq!(step(&mut world, 24).0, first);
+    let (again, now) = step(&mut world, 25);
+    assert_eq!(again, Some(now));
+}
+
+#[test]
+fn standby_and_the_leases_are_told_as_they_are() {
+    let mut world = World::new();
+    let since = world.clock.instant - Duration::from_secs(5);
+    world.standby = Some(Standby { since, reason: String::new(), forced: true });
+    world.lease.running.insert(ip("198.51.100.10"), false);
+    let status = world.status();
+    let standby = status.standby.unwrap();
+    assert_eq!((standby.since.to_string().as_str(), standby.forced), ("2026-11-22T14:59:55.000Z", true));
+    assert_eq!(standby.words(), "no reason was given");
+    assert_eq!((status.fence.leased, status.fence.draining), (vec![ip("2001:db8::10")], vec![ip("198.51.100.10")]));
+    let leased: Vec<bool> = status.vips[0].addresses.iter().map(|address| address.leased).collect();
+    assert_eq!(leased, [false, true]);
+}
+
+#[test]
+fn what_is_put_back_is_counted_from_the_start() {
+    let mut world = World::new();
+    world.lease.repairs = 2;
+    let repairs = |world: &World| world.status().reconcile.repairs;
+    assert_eq!(repairs(&world), BTreeMap::from([("address".into(), 0), ("fence".into(), 2)]));
+    world.reconcile.repairs = BTreeMap::from([("address", 7), ("fence", 3)]);
+    assert_eq!(repairs(&world), BTreeMap::from([("address".into(), 7), ("fence".into(), 3)]));
+}
+
+#[test]
+fn a_peer_is_fenced_as_it_says_while_it_is_heard() {
+    let mut world = World::new();
+    let fenced = |world: &World| world.status().peers.iter().map(|peer| peer.fenced).collect::<Vec<_>>();
+    world.peer().fenced = false;
+    world.lease.fenced = Err("no nf_tables".into());
+    assert_eq!(fenced(&world), [Some(false), Some(false)]);
+    world.peer().heard = false;
+    assert_eq!(fenced(&world)[1], None);
 }
 
 #[test]

@@ -1,9 +1,9 @@
-//! The state of the whole in six conditions, each with a reason and the words for it.
+//! The state of the whole in seven conditions, each with a reason and the words for it.
 //!
 //! Each is judged from the finished sections of the [`Status`], so that a condition never says other than what the
 //! sections show. A condition keeps its transition time for as long as its status stays.
 
-use super::{Condition, ConditionStatus, Inputs, PoolStatus, ProblemStatus, Status, VipStatus};
+use super::{Condition, ConditionStatus, FenceStatus, Inputs, PoolStatus, ProblemStatus, Status, VipStatus};
 use std::time::Duration;
 
 /// A loop that has not ended a pass for this long is taken for stuck: it passes at least every few seconds.
@@ -14,12 +14,24 @@ pub(super) fn judge(status: &Status, inputs: &Inputs<'_>) -> Vec<Condition> {
     let verdicts = [
         ("Ready", ready(status, inputs)),
         ("StateValid", state_valid(status)),
+        ("Fenced", fenced(status)),
         ("Listening", listening(status)),
         ("PeersHeard", peers_heard(status)),
         ("VipsOwned", vips_owned(status)),
         ("PoolsServing", pools_serving(status)),
     ];
-    verdicts.into_iter().map(|(r#type, verdict)| condition(r#type, verdict, inputs)).collect()
+    let before = inputs.previous.map_or(&[][..], |before| &before.conditions);
+    verdicts.into_iter().map(|(r#type, verdict)| condition(r#type, verdict, before, inputs)).collect()
+}
+
+/// The conditions of each Vip: `Fenced`, where this node has one of its addresses on a device.
+pub(super) fn judge_vips(status: &mut Status, inputs: &Inputs<'_>) {
+    let fence = &status.fence;
+    for vip in status.vips.iter_mut().filter(|vip| vip.addresses.iter().any(|address| address.ours)) {
+        let before = inputs.previous.and_then(|before| before.vips.iter().find(|before| before.name == vip.name));
+        let before = before.map_or(&[][..], |before| &before.conditions);
+        vip.conditions = vec![condition("Fenced", vip_fenced(vip, fence), before, inputs)];
+    }
 }
 
 struct Verdict(ConditionStatus, &'static str, String);
@@ -36,8 +48,13 @@ fn unknown(reason: &'static str, message: impl Into<String>) -> Verdict {
     Verdict(ConditionStatus::Unknown, reason, message.into())
 }
 
-fn condition(r#type: &str, Verdict(status, reason, message): Verdict, inputs: &Inputs<'_>) -> Condition {
-    let before = inputs.previous.iter().find(|before| before.r#type == r#type && before.status == status);
+fn condition(
+    r#type: &str,
+    Verdict(status, reason, message): Verdict,
+    before: &[Condition],
+    inputs: &Inputs<'_>,
+) -> Condition {
+    let before = before.iter().find(|before| before.r#type == r#type && before.status == status);
     Condition {
         r#type: r#type.to_owned(),
         status,
@@ -76,6 +93,42 @@ fn state_valid(status: &Status) -> Verdict {
         }
         None if status.state.objects.is_empty() => bad("Empty", format!("no objects from {}", status.state.dir)),
         None => good("Valid", format!("{} objects in force", status.state.objects.len())),
+    }
+}
+
+/// What happens when the agent hangs or dies: whether the kernel takes the addresses from it.
+fn fenced(status: &Status) -> Verdict {
+    let fence = &status.fence;
+    if !fence.enforced {
+        let message = format!("a hung or killed agent would keep its addresses: {}", fence.reason);
+        return bad("NotEnforced", message);
+    }
+    let message = "a hung or killed agent loses its addresses within a lease";
+    if !fence.stalled.is_empty() {
+        let stalled = fence.stalled.join(", ");
+        return good("Stalled", format!("{message}; none is renewed now, because of {stalled}"));
+    }
+    match (&fence.meddler, fence.realtime) {
+        (Some(meddler), _) => {
+            good("Contested", format!("{message}; put back {} times, last after {meddler}", fence.repairs))
+        }
+        (None, true) => good("Enforced", message),
+        (None, false) => {
+            let risk = "on a busy machine a healthy one may too";
+            good("NotRealtime", format!("{message}; {risk}, without real-time priority: {}", fence.not_realtime))
+        }
+    }
+}
+
+fn vip_fenced(vip: &VipStatus, fence: &FenceStatus) -> Verdict {
+    let silent: Vec<String> =
+        vip.addresses.iter().filter(|it| it.ours && !it.leased).map(|it| it.address.to_string()).collect();
+    if !fence.enforced {
+        return bad("NotEnforced", format!("{} would stay with a hung or killed agent: {}", vip.name, fence.reason));
+    }
+    match silent.is_empty() {
+        true => good("Leased", "this node speaks for its addresses for as long as its agent renews the lease"),
+        false => good("Silent", format!("the kernel keeps {} from speaking and being spoken to", silent.join(", "))),
     }
 }
 
@@ -147,6 +200,16 @@ impl VipStatus {
         self.role.as_deref() == Some("Active")
     }
 
+    /// This node has addresses of it, and its kernel takes them from an agent that hangs or dies.
+    pub fn is_fenced(&self) -> bool {
+        self.fenced().is_some_and(Condition::is_true)
+    }
+
+    /// The condition `Fenced`, while this node has addresses of it.
+    pub fn fenced(&self) -> Option<&Condition> {
+        self.conditions.iter().find(|condition| condition.r#type == "Fenced")
+    }
+
     /// What keeps it from being served, as far as this node can tell: a reason and the words.
     pub fn trouble(&self) -> Option<(&'static str, String)> {
         if let Some(foreign) = &self.foreign {
@@ -164,6 +227,16 @@ impl VipStatus {
                 "NotHeld",
                 format!("{}: Active, but {} is not on any device", self.name, missing.join(", ")),
             ));
+        }
+        let silent: Vec<String> = self
+            .addresses
+            .iter()
+            .filter(|address| !address.leased)
+            .map(|address| address.address.to_string())
+            .collect();
+        if self.is_active() && self.is_fenced() && !silent.is_empty() {
+            let message = format!("{}: Active, but the kernel lets nobody speak for {}", self.name, silent.join(", "));
+            return Some(("NotLeased", format!("{message}: this node has no lease")));
         }
         if self.owner.is_none() && !self.is_active() && !self.is_initializing() {
             return Some(("NoOwner", format!("{} has no owner: {}", self.name, self.why)));

@@ -55,6 +55,48 @@ fn a_bad_file_is_told_with_its_place_and_a_warning_is_not_held_against_it() {
 }
 
 #[test]
+fn the_fence_is_told_for_the_node_and_for_each_vip_that_is_here() {
+    let mut world = World::new();
+    let of_vip = |world: &World| {
+        let status = world.status();
+        status.vips[0].fenced().map(|fenced| (fenced.status, fenced.reason.clone(), fenced.message.clone()))
+    };
+    assert_told(&world, "Fenced", True, "Enforced", "a hung or killed agent loses its addresses within a lease");
+    assert_eq!(of_vip(&world).map(|it| (it.0, it.1)), Some((True, "Leased".into())));
+    assert_eq!(of_vip(&World::new().backup()), None, "nothing is here that could be fenced");
+
+    world.lease.realtime = Err("Operation not permitted".into());
+    let (status, reason, message) = told(&world, "Fenced");
+    assert_eq!((status, reason.as_str()), (True, "NotRealtime"));
+    assert!(message.ends_with("without real-time priority: Operation not permitted"), "{message}");
+    (world.lease.repairs, world.lease.last_meddler) = (3, Some("nft (pid 42)".into()));
+    let (status, reason, message) = told(&world, "Fenced");
+    assert_eq!((status, reason.as_str()), (True, "Contested"));
+    assert!(message.ends_with("put back 3 times, last after nft (pid 42)"), "{message}");
+    world.lease.stalled = vec!["the reconcile loop".into()];
+    assert_eq!(told(&world, "Fenced").1, "Stalled");
+
+    world.lease.fenced = Err("this kernel has no nf_tables".into());
+    let message = "a hung or killed agent would keep its addresses: this kernel has no nf_tables";
+    assert_told(&world, "Fenced", False, "NotEnforced", message);
+    let (status, reason, message) = of_vip(&world).unwrap();
+    assert_eq!((status, reason.as_str()), (False, "NotEnforced"));
+    assert_eq!(message, "web would stay with a hung or killed agent: this kernel has no nf_tables");
+}
+
+#[test]
+fn an_owner_without_a_lease_is_not_served_where_leases_are_enforced() {
+    let mut world = World::new();
+    world.lease.running.insert(ip("2001:db8::10"), false);
+    let message = "web: Active, but the kernel lets nobody speak for 2001:db8::10: this node has no lease";
+    assert_told(&world, "VipsOwned", False, "NotLeased", message);
+    let fenced = world.status().vips[0].fenced().unwrap().clone();
+    assert_eq!((fenced.status, fenced.reason.as_str()), (True, "Silent"));
+    world.lease.fenced = Err("no nf_tables".into());
+    assert_eq!(told(&world, "VipsOwned").0, True, "nobody looks at leases that are not enforced");
+}
+
+#[test]
 fn a_closed_listener_is_told() {
     let mut world = World::new();
     world.listeners.insert(at("198.51.100.10:80"), Err("in use by nginx".into()));
@@ -111,7 +153,7 @@ fn a_pool_serves_until_its_last_backend_is_gone() {
 fn the_transition_time_stays_until_the_status_changes() {
     let mut world = World::new();
     let first = world.status();
-    world.previous = first.conditions.clone();
+    world.previous = Some(first.clone());
     world.clock.wall += Duration::from_secs(60);
     world.clock.instant += Duration::from_secs(1);
     let mut world = world.down(&["webA"]);
@@ -121,4 +163,5 @@ fn the_transition_time_stays_until_the_status_changes() {
     assert_eq!(time(&second, "Ready"), first.now);
     assert_eq!(time(&second, "PoolsServing"), first.now, "another reason is no transition");
     assert_eq!(time(&second, "PeersHeard"), second.now);
+    assert_eq!(second.vips[0].fenced().unwrap().last_transition_time, first.now);
 }

@@ -1,12 +1,12 @@
 //! A small world for tests: the node `lb1` of a pair, Active for `web`, at a fixed moment.
 
-use super::{Clock, Condition, Inputs, ProcessStatus, StateInputs, Status};
+use super::{Clock, Inputs, ProcessStatus, StateInputs, Status};
 use crate::model::{
     Backend, BackendTraffic, Balance, Check, CheckKind, CheckOutcome, Desired, Digest, ElectionEvent, ElectionView,
-    Eligibility, Failback, FailbackMode, Health, HealthTable, Heartbeat, Kind, Link, Listener, ListenerTimeouts,
-    ListenerTraffic, Mac, Name, ObjectRef, ObservedAddress, ObservedNetwork, PathView, Peer, PeerView, Pool,
-    PoolTimeouts, Position, Problem, Protocol, ReconcileStats, Responses, Role, StatusRange, Track, TrafficSnapshot,
-    Vip, VipAddress, VipView,
+    Eligibility, Failback, FailbackMode, Health, HealthTable, Heartbeat, Kind, LeaseView, Link, Listener,
+    ListenerTimeouts, ListenerTraffic, Mac, Name, ObjectRef, ObservedAddress, ObservedNetwork, PathView, Peer,
+    PeerView, Pool, PoolTimeouts, Position, Problem, Protocol, ReconcileStats, Responses, Role, Standby, Standing,
+    StatusRange, Track, TrafficSnapshot, Vip, VipAddress, VipView,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -37,6 +37,8 @@ pub(crate) struct World {
     pub(crate) desired: Desired,
     pub(crate) election: ElectionView,
     pub(crate) eligibility: BTreeMap<Name, Eligibility>,
+    pub(crate) lease: LeaseView,
+    pub(crate) standby: Option<Standby>,
     pub(crate) health: HealthTable,
     pub(crate) network: ObservedNetwork,
     pub(crate) listeners: BTreeMap<SocketAddr, Result<(), String>>,
@@ -44,7 +46,7 @@ pub(crate) struct World {
     pub(crate) reconcile: ReconcileStats,
     pub(crate) problems: Vec<Problem>,
     pub(crate) state_problems: Vec<Problem>,
-    pub(crate) previous: Vec<Condition>,
+    pub(crate) previous: Option<Status>,
     dir: PathBuf,
 }
 
@@ -66,6 +68,8 @@ impl World {
             desired: desired(),
             election: election(clock.instant),
             eligibility: BTreeMap::from([(name("web"), Eligibility::default())]),
+            lease: lease(),
+            standby: None,
             health: health(clock.instant),
             network: network(),
             listeners: listeners(),
@@ -73,7 +77,7 @@ impl World {
             reconcile,
             problems: Vec::new(),
             state_problems: Vec::new(),
-            previous: Vec::new(),
+            previous: None,
             dir: PathBuf::from("/var/lib/lbagent/state"),
         }
     }
@@ -93,14 +97,22 @@ impl World {
             desired: &self.desired,
             election: &self.election,
             eligibility: &self.eligibility,
+            lease: &self.lease,
+            standby: self.standby.as_ref(),
             health: &self.health,
             network: &self.network,
             listeners: &self.listeners,
             traffic: &self.traffic,
             reconcile: &self.reconcile,
             problems: &self.problems,
-            process: ProcessStatus { resident_bytes: 12_345_678, cpu_seconds: 1.25, open_fds: 42, max_fds: 65536 },
-            previous: &self.previous,
+            process: ProcessStatus {
+                resident_bytes: 12_345_678,
+                cpu_seconds: 1.25,
+                open_fds: 42,
+                max_fds: 65536,
+                log_dropped: 0,
+            },
+            previous: self.previous.as_ref(),
         });
         // What is compared with golden files must not change with every release.
         status.version = RELEASE.to_owned();
@@ -116,15 +128,27 @@ impl World {
         self.election.peers.get_mut("lb2").unwrap()
     }
 
+    /// What this node, or another, is seen to be.
+    pub(crate) fn standing(&mut self, node: &str) -> &mut Standing {
+        self.vip().standings.iter_mut().find(|standing| *standing.node == *node).unwrap()
+    }
+
     /// Takes the addresses of the Vip from this machine's devices.
     pub(crate) fn release(&mut self) {
+        self.lease.running.clear();
         self.network.addresses.clear();
     }
 
     /// lb2 owns the Vip, and all is well.
     pub(crate) fn backup(mut self) -> Self {
         self.release();
+        for (node, role) in [("lb1", Role::Backup), ("lb2", Role::Active)] {
+            let standing = self.standing(node);
+            (standing.role, standing.holding, standing.verified) =
+                (Some(role), role == Role::Active, role == Role::Active);
+        }
         let vip = self.vip();
+        (vip.leased, vip.verified) = (false, false);
         (vip.role, vip.owner, vip.why) = (Role::Backup, Some(name("lb2")), "lb2 is preferred and eligible".into());
         self
     }
@@ -189,6 +213,7 @@ fn vip() -> Vip {
         nodes: vec![name("lb1"), name("lb2")],
         failback: Failback { mode: FailbackMode::Auto, after: Duration::from_secs(5) },
         track: Track::default(),
+        trust_probe: true,
         listeners: vec![listener(80, Protocol::Http), listener(25, Protocol::Tcp)],
     }
 }
@@ -223,6 +248,15 @@ fn election(now: Instant) -> ElectionView {
         foreign: None,
         became_active: 2,
         dual_owner: Duration::ZERO,
+        verified: true,
+        leased: true,
+        unleased: BTreeSet::new(),
+        standings: vec![standing("lb1", Role::Active), standing("lb2", Role::Backup)],
+        rules: vec![
+            "no host that is no peer answers for the addresses".into(),
+            "lb1 and lb2 are eligible and settled".into(),
+            "lb1 is the first of them in the order of preference".into(),
+        ],
     };
     let path = PathView {
         local: at("192.0.2.1:694"),
@@ -232,6 +266,8 @@ fn election(now: Instant) -> ElectionView {
         received: 990,
         sent: 1000,
         lost: 10,
+        loss_permille: 10,
+        front: false,
         rejected: BTreeMap::from([("mac", 3)]),
     };
     let peer = PeerView {
@@ -243,6 +279,8 @@ fn election(now: Instant) -> ElectionView {
         roles: BTreeMap::from([(ip("198.51.100.10"), Role::Backup)]),
         differs: BTreeSet::new(),
         version: RELEASE.into(),
+        fenced: true,
+        vanished: 0,
     };
     let event = ElectionEvent {
         at: now - Duration::from_secs(1800),
@@ -253,6 +291,34 @@ fn election(now: Instant) -> ElectionView {
         vips: BTreeMap::from([(name("web"), vip)]),
         peers: BTreeMap::from([(name("lb2"), peer)]),
         events: vec![Arc::new(event)],
+    }
+}
+
+fn standing(node: &str, role: Role) -> Standing {
+    Standing {
+        node: name(node),
+        me: node == "lb1",
+        heard: true,
+        role: Some(role),
+        epoch: 7,
+        holding: role == Role::Active,
+        eligible: true,
+        reason: String::new(),
+        settled: true,
+        fenced: true,
+        verified: role == Role::Active,
+        same_state: true,
+    }
+}
+
+fn lease() -> LeaseView {
+    LeaseView {
+        fenced: Ok(()),
+        realtime: Ok(()),
+        renewals: 24_000,
+        worst_lateness: Duration::from_micros(11_600),
+        running: BTreeMap::from([(ip("198.51.100.10"), true), (ip("2001:db8::10"), true)]),
+        ..LeaseView::default()
     }
 }
 
@@ -274,10 +340,11 @@ fn health(now: Instant) -> HealthTable {
 fn network() -> ObservedNetwork {
     let link =
         Link { index: 2, name: "eth0".into(), mac: Some(Mac([2, 0, 0, 0, 0, 1])), loopback: false, running: true };
-    let address = |text, prefix_len| ObservedAddress { link: 2, ip: ip(text), prefix_len, ours: true };
+    let address = |text, prefix_len| ObservedAddress { link: 2, ip: ip(text), prefix_len, ours: true, valid_for: None };
     ObservedNetwork {
         links: BTreeMap::from([(2, link)]),
         addresses: vec![address("198.51.100.10", 32), address("2001:db8::10", 128)],
+        ..ObservedNetwork::default()
     }
 }
 

@@ -23,7 +23,10 @@ pub fn encode(status: &Status) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::{build::tests::golden, fixture::World};
+    use crate::{
+        model::Standby,
+        status::{build::tests::golden, fixture::World},
+    };
     use std::collections::{BTreeMap, BTreeSet};
 
     #[test]
@@ -77,6 +80,28 @@ mod tests {
         assert_eq!(value(&text, r#"lbagent_vip_held{vip="web",address="198.51.100.10"}"#), 0.0);
         assert_eq!(value(&text, r#"lbagent_vip_active{vip="web"}"#), 1.0);
         assert_eq!(value(&text, r#"lbagent_condition{type="PeersHeard"}"#), 0.0);
+    }
+
+    #[test]
+    fn the_fence_standby_and_repairs_show() {
+        let mut world = World::new();
+        let text = encode(&world.status());
+        assert_eq!(value(&text, "lbagent_fenced"), 1.0);
+        assert_eq!(value(&text, r#"lbagent_vip_fenced{vip="web"}"#), 1.0);
+        assert_eq!(value(&text, "lbagent_standby"), 0.0);
+        assert_eq!(value(&text, "lbagent_lease_renewals_total"), 24_000.0);
+        assert_eq!(value(&text, "lbagent_lease_renewal_lateness_seconds_max"), 0.0116);
+        assert_eq!(value(&text, r#"lbagent_peer_path_loss_ratio{peer="lb2",path="0"}"#), 0.01);
+        assert_eq!(value(&text, r#"lbagent_peer_fenced{peer="lb2"}"#), 1.0);
+        world.lease.fenced = Err("no nf_tables".into());
+        world.standby = Some(Standby { since: world.clock.instant, reason: String::new(), forced: false });
+        world.reconcile.repairs.insert("address", 7);
+        let text = encode(&world.status());
+        assert_eq!(value(&text, "lbagent_fenced"), 0.0);
+        assert_eq!(value(&text, r#"lbagent_vip_fenced{vip="web"}"#), 0.0);
+        assert_eq!(value(&text, "lbagent_standby"), 1.0);
+        assert_eq!(value(&text, r#"lbagent_drift_repairs_total{what="address"}"#), 7.0);
+        assert!(!encode(&World::new().backup().status()).contains("lbagent_vip_fenced"), "it has no address here");
     }
 
     #[test]

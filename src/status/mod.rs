@@ -8,14 +8,19 @@
 //!                           ├─ json     the value itself          GET /status, lbagent status -o json
 //!                           ├─ Ready    one word                  GET /healthz
 //!                           ├─ text     a table                   lbagent status
+//!                           ├─ why      one decision explained    lbagent why VIP
 //!                           └─ nagios   Monitoring Plugins' line  lbagent check
 //! ```
 //!
-//! So a metric, the page and a check can never disagree. [`server`] is the only part that does IO, and it only reads:
-//! nothing that arrives over HTTP can change anything.
+//! So a metric, the page and a check can never disagree. [`server`] and [`log`] are the only parts that do IO. Nothing
+//! that arrives over TCP can change anything; over the unix socket, which only root can open, an operator can ask for an
+//! [`action::Action`], and the agent decides.
 
+pub mod action;
 mod build;
 mod conditions;
+mod layout;
+pub mod log;
 pub mod metrics;
 pub mod nagios;
 mod pages;
@@ -27,6 +32,8 @@ pub mod text;
 mod time;
 mod value;
 mod value_net;
+mod value_owner;
+pub mod why;
 
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -43,3 +50,4 @@ pub use value_net::{
     BackendStatus, CheckStatus, ForeignStatus, ListenerStatus, PathStatus, PeerStatus, PoolStatus, VipAddressStatus,
     VipStatus,
 };
+pub use value_owner::{FenceStatus, StandbyStatus, StandingStatus};

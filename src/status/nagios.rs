@@ -3,11 +3,12 @@
 //!
 //! | | |
 //! |---|---|
-//! | CRITICAL (2) | clients are not served or may soon be served twice: no owner, a foreign host answers for a VIP, Active without the address on a device, a closed listener, a pool with no backend |
-//! | WARNING (1) | served, but with less in reserve: a backend out, a peer unheard or with other state, a bad file, this node not fit or not ready |
+//! | CRITICAL (2) | clients are not served or may soon be served twice: no owner, a foreign host answers for a VIP, Active without the address on a device or without a lease, a closed listener, a pool with no backend |
+//! | WARNING (1) | served, but with less in reserve: a backend out, a peer unheard or with other state, a bad file, this node not fit, not ready, not fenced or in standby, two owners seen lately |
 //! | UNKNOWN (3) | nothing can be said: no such object, no agent, an old status, a Vip that is not decided yet |
 //!
-//! A Backup in good order is OK: it does its work.
+//! A Backup in good order is OK: it does its work. A node in standby is not: nobody is left to take over from the other,
+//! and it is easily forgotten. For planned work there are the downtimes of the monitoring system.
 
 mod judge;
 
@@ -16,6 +17,9 @@ use std::{fmt, time::Duration};
 
 /// A status older than this says nothing about now.
 pub const STALE_AFTER: Duration = Duration::from_secs(10);
+/// For so long two owners are held against a Vip after they were last seen: longer than checks are apart as a rule, so
+/// that what lasts for milliseconds is not missed.
+pub const DUAL_OWNER_FOR: Duration = Duration::from_secs(600);
 
 /// What is looked at. `None`: each of its kind.
 #[derive(Debug, Clone, PartialEq, Eq)]

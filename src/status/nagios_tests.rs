@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    model::{Eligibility, Kind, Mac, ObjectRef, Problem, Role},
+    model::{Eligibility, Kind, Mac, ObjectRef, Problem, Role, Standby},
     status::fixture::{World, at, ip, name},
 };
 use proptest::prelude::*;
@@ -53,7 +53,13 @@ fn what_keeps_clients_from_being_served_is_critical() {
     no_owner.vip().owner = None;
     let mut closed = World::new();
     closed.listeners.insert(at("198.51.100.10:80"), Err("in use by nginx".into()));
+    let mut not_leased = World::new();
+    not_leased.lease.running.clear();
     for (world, words) in [
+        (
+            &not_leased,
+            "web: Active, but the kernel lets nobody speak for 198.51.100.10, 2001:db8::10: this node has no lease",
+        ),
         (&not_held, "web: Active, but 198.51.100.10, 2001:db8::10 is not on any device"),
         (&foreign, "web: 198.51.100.10 answers from 02:00:00:00:00:09, which is no peer"),
         (&no_owner, "web has no owner: lb2 is preferred and eligible"),
@@ -78,6 +84,48 @@ fn a_backup_with_a_closed_listener_or_unfit_is_a_warning() {
         (report.severity, report.summary.as_str()),
         (Severity::Warning, "web: this node (Backup) is not fit: eth0 has no carrier")
     );
+}
+
+#[test]
+fn a_node_that_is_not_fenced_is_a_warning_and_no_more() {
+    let mut world = World::new();
+    world.lease.fenced = Err("no nf_tables".into());
+    let node = "not fenced: a hung or killed agent would keep its addresses: no nf_tables";
+    assert!(all(&world).starts_with(&format!("LBAGENT WARNING - {node} | ")), "{}", all(&world));
+    assert_eq!(peer(&world, "lb1").summary, node);
+    assert_eq!(peer(&world, "lb2").severity, Severity::Ok, "that is told by the check of the other node");
+    let report = vip(&world);
+    let words = "not fenced: web would stay with a hung or killed agent: no nf_tables";
+    assert_eq!((report.severity, report.summary.as_str()), (Severity::Warning, words));
+    world.lease.fenced = Ok(());
+    world.lease.realtime = Err("not permitted".into());
+    assert_eq!(judged(&world, &Scope::All).severity, Severity::Ok);
+}
+
+#[test]
+fn a_node_in_standby_is_a_warning_with_the_operators_words() {
+    let mut world = World::new().backup();
+    let since = world.clock.instant - Duration::from_secs(65);
+    world.standby = Some(Standby { since, reason: "kernel update".into(), forced: false });
+    let words = "lb1 is in standby since 1m 5s: kernel update";
+    assert!(all(&world).starts_with(&format!("LBAGENT WARNING - {words} | ")), "{}", all(&world));
+    assert_eq!((peer(&world, "lb1").severity, peer(&world, "lb1").summary.as_str()), (Severity::Warning, words));
+    assert_eq!(vip(&world).severity, Severity::Ok, "the Vip itself is served");
+}
+
+#[test]
+fn two_owners_are_a_warning_for_some_minutes_after_they_were_seen() {
+    let mut world = World::new();
+    world.vip().dual_owner = Duration::from_millis(24);
+    world.previous = Some(world.status());
+    let later = |world: &mut World, seconds| {
+        world.clock.wall += Duration::from_secs(seconds);
+        vip(world)
+    };
+    let report = later(&mut world, 600);
+    let words = "web: two owners were seen 10m 0s ago, for 0.024 s since the agent started";
+    assert_eq!((report.severity, report.summary.as_str()), (Severity::Warning, words));
+    assert_eq!(later(&mut world, 1).severity, Severity::Ok);
 }
 
 #[test]

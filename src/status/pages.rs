@@ -53,6 +53,30 @@ pub(super) fn unavailable() -> Page {
     plain(503, "the agent did not give its status in time: its control loop may be stuck\n")
 }
 
+pub(super) fn only_post() -> Page {
+    Page { allow: Some("POST"), ..plain(405, "this is asked for with POST\n") }
+}
+
+pub(super) fn bad_request(why: &str) -> Page {
+    plain(400, format!("{why}\n"))
+}
+
+pub(super) fn busy() -> Page {
+    plain(503, "the agent has not come to what was asked before, or is ending: nothing was done\n")
+}
+
+pub(super) fn unanswered() -> Page {
+    plain(503, "the agent did not answer in time: `lbagent status` shows whether it was done\n")
+}
+
+/// What the agent says to an action: done, or refused.
+pub(super) fn decided(decision: Result<String, String>) -> Page {
+    match decision {
+        Ok(text) => plain(200, text + "\n"),
+        Err(refusal) => plain(409, refusal + "\n"),
+    }
+}
+
 /// Whether a request for `host` (the `Host` field) may be answered on a TCP socket. A page in somebody's browser can
 /// make a name of its own resolve to 127.0.0.1 (DNS rebinding) and would then read what is answered here; it cannot
 /// make the browser send an address, `localhost` or this machine's name instead of its own.

@@ -1,7 +1,7 @@
 //! The agent as a process, read from /proc/self (proc(5)). What cannot be read is 0: numbers about the process are
 //! never worth failing for.
 
-use super::ProcessStatus;
+use super::{ProcessStatus, log};
 use std::fs;
 
 /// Ticks per second of the times in /proc/self/stat: `USER_HZ`, part of the kernel's ABI on every architecture that
@@ -17,6 +17,7 @@ pub fn read() -> ProcessStatus {
         // One of them is the directory that is being read.
         open_fds: fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count().saturating_sub(1) as u64),
         max_fds: max_fds(&text("limits")).unwrap_or(0),
+        log_dropped: log::dropped(),
     }
 }
 

@@ -2,11 +2,11 @@
 
 use super::{
     BackendStatus, CheckStatus, ForeignStatus, Inputs, ListenerStatus, PathStatus, PeerStatus, PoolStatus,
-    VipAddressStatus, VipStatus,
+    StandingStatus, Timestamp, VipAddressStatus, VipStatus,
 };
 use crate::model::{
-    Backend, Check, CheckKind, FailbackMode, Health, Listener, PathView, Peer, PeerView, Pool, Responses, Role, Vip,
-    VipAddress, VipView, format_duration,
+    Backend, Check, CheckKind, FailbackMode, Health, Listener, PathView, Peer, PeerView, Pool, Responses, Role,
+    Standing, Vip, VipAddress, VipView, format_duration,
 };
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -67,6 +67,35 @@ fn decided(status: &mut VipStatus, view: &VipView, inputs: &Inputs<'_>) {
     status.foreign = view.foreign.map(|(address, mac)| ForeignStatus { address, mac: mac.to_string() });
     status.became_active = view.became_active;
     status.dual_owner_seconds = view.dual_owner.as_secs_f64();
+    status.dual_owner_last = dual_owner_last(status, inputs);
+    status.verified = view.verified;
+    status.leased = view.leased;
+    status.standings = view.standings.iter().map(standing_status).collect();
+    status.rules.clone_from(&view.rules);
+}
+
+/// The election keeps how long it was; when it last grew is seen by comparing with the status before this one.
+fn dual_owner_last(status: &VipStatus, inputs: &Inputs<'_>) -> Option<Timestamp> {
+    let before = inputs.previous.and_then(|before| before.vips.iter().find(|vip| vip.name == status.name));
+    let grown = status.dual_owner_seconds > before.map_or(0.0, |before| before.dual_owner_seconds);
+    if grown { Some(inputs.clock.now()) } else { before.and_then(|before| before.dual_owner_last) }
+}
+
+fn standing_status(standing: &Standing) -> StandingStatus {
+    StandingStatus {
+        node: standing.node.to_string(),
+        me: standing.me,
+        heard: standing.heard,
+        role: standing.role.map(|role| role.as_str().to_owned()),
+        epoch: standing.epoch,
+        holding: standing.holding,
+        eligible: standing.eligible,
+        reason: standing.reason.clone(),
+        settled: standing.settled,
+        fenced: standing.fenced,
+        verified: standing.verified,
+        same_state: standing.same_state,
+    }
 }
 
 fn failback_word(mode: FailbackMode) -> &'static str {
@@ -92,6 +121,7 @@ fn address_status(address: VipAddress, inputs: &Inputs<'_>) -> VipAddressStatus 
         prefix_length: address.prefix_len,
         held: observed.is_some(),
         ours: observed.is_some_and(|observed| observed.ours),
+        leased: inputs.lease.running.get(&address.ip) == Some(&true),
         interface: link.map(|link| link.name.clone()),
     }
 }
@@ -132,7 +162,12 @@ fn peer_status(peer: &Peer, inputs: &Inputs<'_>) -> PeerStatus {
     let me = peer.name == *inputs.node;
     let status = PeerStatus { name: peer.name.to_string(), me, ..PeerStatus::default() };
     match inputs.election.peers.get(&peer.name) {
-        _ if me => PeerStatus { version: env!("CARGO_PKG_VERSION").to_owned(), in_sync: true, ..status },
+        _ if me => PeerStatus {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            in_sync: true,
+            fenced: Some(inputs.lease.fenced.is_ok()),
+            ..status
+        },
         Some(view) => heard_of(status, view, inputs),
         None => status,
     }
@@ -142,6 +177,8 @@ fn heard_of(status: PeerStatus, view: &PeerView, inputs: &Inputs<'_>) -> PeerSta
     PeerStatus {
         heard: view.heard,
         hears_us: view.hears_us,
+        fenced: view.heard.then_some(view.fenced),
+        vanished: view.vanished,
         since: Some(inputs.clock.wall_of(view.since)),
         version: view.version.clone(),
         in_sync: view.heard && view.differs.is_empty(),
@@ -162,6 +199,8 @@ fn path_status(path: &PathView) -> PathStatus {
         sent: path.sent,
         received: path.received,
         lost: path.lost,
+        loss_ratio: f64::from(path.loss_permille) / 1000.0,
+        front: path.front,
         rejected: path.rejected.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect(),
     }
 }

@@ -1,5 +1,6 @@
 //! The admin endpoint: `GET /`, `/status`, `/metrics` and `/healthz` over HTTP/1, on a TCP address and on a unix
-//! socket. It only reads, and it answers strangers sparingly:
+//! socket; on the unix socket alone also `POST /standby` and `/unstandby`, see [`action`](super::action). It answers
+//! strangers sparingly:
 //!
 //! - A request's head has 5 s and 8 KiB, a connection one request and 30 s in all, and there are 64 connections at a
 //!   time to each door. Who comes beyond that is hung up on and counted in the log, so a slow or hostile client costs a little memory.
@@ -8,13 +9,15 @@
 //!   removed. The agent goes on without it.
 
 use super::{
-    Status, pages,
+    Status,
+    action::{Action, Ask},
+    pages,
     pages::Page,
     socket::{self, OpenError},
 };
 use crate::model::Problem;
 use futures::future::BoxFuture;
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::{Bytes, Incoming},
@@ -26,7 +29,7 @@ use std::{convert::Infallible, io, net::SocketAddr, path::PathBuf, sync::Arc, ti
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, UnixListener},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
     task::JoinSet,
 };
 
@@ -51,6 +54,8 @@ pub struct Server {
     pub problems: watch::Receiver<Arc<Vec<Problem>>>,
     /// Where the TCP door really is, which is news if the port asked for was 0.
     pub http: watch::Receiver<Option<SocketAddr>>,
+    /// What operators ask for. Each is to be answered within [`ACTION_TIME`].
+    pub actions: mpsc::Receiver<Ask>,
     doors: JoinSet<()>,
 }
 
@@ -58,6 +63,11 @@ const MOST_CONNECTIONS: usize = 64;
 const HEAD_TIME: Duration = Duration::from_secs(5);
 const HEAD_SIZE: usize = 8192;
 const STATUS_TIME: Duration = Duration::from_secs(5);
+/// How long the agent may take over an [`Action`]; after that the operator is told that it is not known what came of it.
+pub const ACTION_TIME: Duration = Duration::from_secs(6);
+/// Actions that may wait for the agent; operators are few.
+const MOST_ACTIONS: usize = 4;
+const BODY_SIZE: usize = 4096;
 const CONNECTION_TIME: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -65,11 +75,12 @@ const RETRY: Duration = Duration::from_secs(1);
 pub fn start(options: Options, source: Source) -> Server {
     let (problems, problems_out) = watch::channel(Arc::default());
     let (http, http_out) = watch::channel(None);
+    let (asks, actions) = mpsc::channel(MOST_ACTIONS);
     let problems = Arc::new(problems);
     let hostname: Arc<str> = options.hostname.into();
     let shared = || {
         let permits = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-        Shared { source: source.clone(), hostname: hostname.clone(), permits }
+        Shared { source: source.clone(), asks: asks.clone(), hostname: hostname.clone(), permits }
     };
     let mut doors = JoinSet::new();
     if let Some(address) = options.http {
@@ -78,7 +89,7 @@ pub fn start(options: Options, source: Source) -> Server {
     if let Some(path) = options.socket {
         doors.spawn(unix_door(path, shared(), problems));
     }
-    Server { problems: problems_out, http: http_out, doors }
+    Server { problems: problems_out, http: http_out, actions, doors }
 }
 
 impl Server {
@@ -92,6 +103,7 @@ impl Server {
 #[derive(Clone)]
 struct Shared {
     source: Source,
+    asks: mpsc::Sender<Ask>,
     hostname: Arc<str>,
     /// Each door has its own: any local user can come in by TCP, and none of them shall keep root out.
     permits: Arc<Semaphore>,
@@ -189,7 +201,7 @@ where
 {
     let service = service_fn(|request: Request<Incoming>| {
         let shared = shared.clone();
-        async move { Ok::<_, Infallible>(respond(&request, door, &shared).await) }
+        async move { Ok::<_, Infallible>(respond(request, door, &shared).await) }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -200,9 +212,10 @@ where
     let _ = tokio::time::timeout(CONNECTION_TIME, connection).await;
 }
 
-async fn respond(request: &Request<Incoming>, door: Door, shared: &Shared) -> Response<Full<Bytes>> {
+async fn respond(request: Request<Incoming>, door: Door, shared: &Shared) -> Response<Full<Bytes>> {
+    let head = *request.method() == Method::HEAD;
     let page = page(request, door, shared).await;
-    let body = if *request.method() == Method::HEAD { Bytes::new() } else { Bytes::from(page.body.clone()) };
+    let body = if head { Bytes::new() } else { Bytes::from(page.body.clone()) };
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = StatusCode::from_u16(page.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
@@ -218,18 +231,45 @@ async fn respond(request: &Request<Incoming>, door: Door, shared: &Shared) -> Re
     response
 }
 
-async fn page(request: &Request<Incoming>, door: Door, shared: &Shared) -> Page {
+async fn page(request: Request<Incoming>, door: Door, shared: &Shared) -> Page {
     let host = request.headers().get(header::HOST).map(|host| host.to_str().unwrap_or_default());
-    let path = request.uri().path();
+    let path = request.uri().path().to_owned();
     if door == Door::Tcp && !pages::host_is_ours(host, &shared.hostname) {
         return pages::wrong_host();
     }
-    if !pages::exists(path) {
+    if door == Door::Unix && Action::exists(&path) {
+        return act(request, &path, shared).await;
+    }
+    if !pages::exists(&path) {
         return pages::not_found();
     }
     match tokio::time::timeout(STATUS_TIME, (shared.source)()).await {
-        Ok(status) => pages::answer(request.method().as_str(), path, &status),
+        Ok(status) => pages::answer(request.method().as_str(), &path, &status),
         Err(_) => pages::unavailable(),
+    }
+}
+
+/// Hands an operator's wish to the agent and the agent's words to the operator.
+async fn act(request: Request<Incoming>, path: &str, shared: &Shared) -> Page {
+    if *request.method() != Method::POST {
+        return pages::only_post();
+    }
+    let body = match tokio::time::timeout(HEAD_TIME, Limited::new(request, BODY_SIZE).collect()).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) => return pages::bad_request(&error.to_string()),
+        Err(_) => return pages::bad_request("the body did not come in time"),
+    };
+    let action = match Action::parse(path, &body) {
+        Ok(action) => action,
+        Err(why) => return pages::bad_request(&why),
+    };
+    let (reply, answer) = oneshot::channel();
+    if shared.asks.try_send(Ask { action, reply }).is_err() {
+        return pages::busy();
+    }
+    match tokio::time::timeout(ACTION_TIME, answer).await {
+        Ok(Ok(decision)) => pages::decided(decision),
+        Ok(Err(_)) | Err(_) => pages::unanswered(),
     }
 }
 

@@ -1,5 +1,8 @@
 use super::*;
-use crate::{model::Severity, status::fixture::World};
+use crate::{
+    model::Severity,
+    status::{action::StandbyRequest, fixture::World},
+};
 use futures::FutureExt;
 use std::{
     path::Path,
@@ -85,6 +88,82 @@ async fn methods_and_paths_are_answered_as_http_wants() {
     let refused = ask("POST", "/status").await;
     assert!(refused.starts_with("HTTP/1.1 405 ") && refused.contains("allow: GET, HEAD\r\n"), "{refused}");
     assert!(ask("GET", "/metrics").await.contains("content-type: text/plain; version=0.0.4"));
+}
+
+async fn post(path: &Path, request: &str, body: &str) -> String {
+    let stream = UnixStream::connect(path).await.unwrap();
+    talk(stream, &format!("{request} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len())).await
+}
+
+#[tokio::test]
+async fn an_action_goes_to_the_agent_and_its_words_come_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lbagent.sock");
+    let mut server = start(options(Some(&path)), source());
+    eventually(|| path.exists()).await;
+    let agent = async {
+        let ask = server.actions.recv().await.unwrap();
+        let wanted = StandbyRequest { force: true, reason: "kernel update".into() };
+        assert_eq!(ask.action, Action::Standby(wanted));
+        ask.reply.send(Ok("lb1 is in standby".into())).unwrap();
+        let ask = server.actions.recv().await.unwrap();
+        assert_eq!(ask.action, Action::Unstandby);
+        ask.reply.send(Err("lb1 is not in standby".into())).unwrap();
+        drop(server.actions.recv().await.unwrap());
+    };
+    let operator = async {
+        let done = post(&path, "POST /standby", r#"{"force": true, "reason": "kernel update"}"#).await;
+        assert!(done.starts_with("HTTP/1.1 200 ") && done.ends_with("\r\n\r\nlb1 is in standby\n"), "{done}");
+        let refused = post(&path, "POST /unstandby", "").await;
+        assert!(refused.starts_with("HTTP/1.1 409 ") && refused.ends_with("lb1 is not in standby\n"), "{refused}");
+        let unanswered = post(&path, "POST /unstandby", "").await;
+        assert!(unanswered.starts_with("HTTP/1.1 503 "), "{unanswered}");
+    };
+    tokio::join!(agent, operator);
+    for (request, body, code) in [
+        ("GET /standby", "", 405),
+        ("POST /standby", "nonsense", 400),
+        ("POST /standby", &"x".repeat(BODY_SIZE + 1), 400),
+        ("POST /status", "", 405),
+        ("POST /nothing", "", 404),
+    ] {
+        let answer = post(&path, request, body).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {code} ")), "{request}: {answer}");
+    }
+    assert!(server.actions.try_recv().is_err(), "nothing of that has reached the agent");
+}
+
+#[tokio::test]
+async fn tcp_knows_no_actions() {
+    let mut server = start(options(None), source());
+    let address = address(&mut server).await;
+    for path in ["/standby", "/unstandby"] {
+        let answer =
+            get(address, &format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")).await;
+        assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+    }
+    assert!(server.actions.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn an_agent_that_takes_no_actions_is_told_and_not_flooded() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lbagent.sock");
+    let mut server = start(options(Some(&path)), source());
+    eventually(|| path.exists()).await;
+    let mut asking = JoinSet::new();
+    for _ in 0..=MOST_ACTIONS {
+        let path = path.clone();
+        asking.spawn(async move { post(&path, "POST /unstandby", "").await });
+    }
+    // One finds the channel full; the others wait for an answer until somebody hangs up.
+    let busy = tokio::time::timeout(ACTION_TIME, asking.join_next()).await.expect("at once").unwrap().unwrap();
+    assert!(busy.starts_with("HTTP/1.1 503 ") && busy.ends_with("nothing was done\n"), "{busy}");
+    server.actions.close();
+    while server.actions.recv().await.is_some() {}
+    while let Some(answer) = asking.join_next().await {
+        assert!(answer.unwrap().starts_with("HTTP/1.1 503 "));
+    }
 }
 
 #[tokio::test]

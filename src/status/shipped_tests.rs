@@ -117,10 +117,30 @@ fn the_unit_starts_reloads_and_stops_the_agent() {
     assert!(command[0].starts_with('/') && command[0].ends_with("/lbagent"), "{command:?}");
     let said = cli::command().try_get_matches_from(&command).unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert_eq!(said.subcommand_name(), Some("run"));
+    let command: Vec<&str> = one("Service", "ExecStopPost").split_whitespace().collect();
+    let said = cli::command().try_get_matches_from(&command).unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert_eq!(said.subcommand_name(), Some("release"), "whatever became of the agent, nothing of it stays");
     assert_eq!(one("Service", "ExecReload"), "/bin/kill -HUP $MAINPID");
     assert_eq!(one("Service", "KillSignal"), "SIGTERM");
     assert_eq!(one("Service", "Restart"), "on-failure");
     assert_eq!(one("Install", "WantedBy"), "multi-user.target");
+}
+
+/// Started by the unit alike, they must mean the same agent.
+#[test]
+fn whoever_asks_or_cleans_up_looks_where_the_agent_is() {
+    let socket = |command: &str| {
+        let root = cli::command();
+        let option = root.find_subcommand(command).unwrap().get_opts().find(|option| option.get_id() == "socket");
+        let option = option.unwrap_or_else(|| panic!("{command} has no --socket")).clone();
+        let default = option.get_default_values().first().map(|value| value.to_string_lossy().into_owned());
+        (default, option.get_env().map(|name| name.to_string_lossy().into_owned()))
+    };
+    let run = socket("run");
+    assert_eq!(run, (Some("/run/lbagent/lbagent.sock".into()), Some("LBAGENT_SOCKET".into())));
+    for command in ["status", "why", "check", "standby", "unstandby", "release"] {
+        assert_eq!(socket(command), run, "{command}");
+    }
 }
 
 /// The unit's comment says that every option has a variable, and names some.
@@ -150,14 +170,16 @@ fn the_unit_gives_what_the_agent_needs_and_its_defaults_point_to() {
     // /run/lbagent/lbagent.sock and /var/lib/lbagent/state.
     assert_eq!((one("Service", "RuntimeDirectory"), one("Service", "StateDirectory")), ("lbagent", "lbagent"));
     assert!(one("Service", "LimitNOFILE").parse::<u64>().unwrap() >= 100_000);
+    // The thread that renews the leases asks for the lowest real-time priority, and for no capability.
+    assert_eq!((one("Service", "LimitRTPRIO"), one("Service", "RestrictRealtime")), ("1", "no"));
 }
 
 /// A misspelt key is ignored by systemd with a warning that nobody reads.
 #[test]
 fn the_unit_has_no_key_twice_and_none_that_systemd_does_not_know() {
-    const KNOWN: &str = "Description Wants After StartLimitIntervalSec Type EnvironmentFile ExecStart ExecReload \
+    const KNOWN: &str = "Description Wants After StartLimitIntervalSec Type EnvironmentFile ExecStart ExecReload ExecStopPost \
         KillSignal TimeoutStopSec Restart RestartSec RuntimeDirectory RuntimeDirectoryMode RuntimeDirectoryPreserve \
-        StateDirectory StateDirectoryMode LimitNOFILE OOMScoreAdjust CPUWeight CapabilityBoundingSet \
+        StateDirectory StateDirectoryMode LimitNOFILE LimitRTPRIO OOMScoreAdjust CPUWeight CapabilityBoundingSet \
         AmbientCapabilities NoNewPrivileges RestrictAddressFamilies RestrictNamespaces RestrictRealtime \
         RestrictSUIDSGID LockPersonality MemoryDenyWriteExecute SystemCallArchitectures SystemCallFilter \
         SystemCallErrorNumber ProtectSystem ProtectHome ProtectClock ProtectControlGroups ProtectHostname \

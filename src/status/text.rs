@@ -1,34 +1,32 @@
 //! `lbagent status`: a [`Status`] as a person likes to read it in a terminal.
 
-use super::{BackendStatus, ConditionStatus, PathStatus, PeerStatus, ProblemStatus, Status, Timestamp, VipStatus};
-use std::{fmt::Write, time::Duration};
+use super::{
+    BackendStatus, ConditionStatus, PathStatus, PeerStatus, ProblemStatus, Status, Timestamp, VipStatus,
+    layout::{listed, plain, section, span, with_rows},
+};
+use std::fmt::Write;
+
+const PEER_COLUMNS: [&str; 9] = ["PEER", "HEARD", "SINCE", "VERSION", "FENCED", "STATE", "PATH", "RTT", "LOST"];
 
 /// Everything worth a look, in 80 to 120 columns, no colours, no control characters but newlines.
 pub fn render(status: &Status) -> String {
     let mut text = head(status);
-    section(&mut text, &["VIP", "ROLE", "OWNER", "SINCE", "ADDRESSES"], vips(status));
-    section(&mut text, &["PEER", "HEARD", "SINCE", "VERSION", "STATE", "PATH", "RTT", "LOST"], peers(status));
+    section(&mut text, &["VIP", "ROLE", "OWNER", "SINCE", "EPOCH", "CLAIM", "ADDRESSES"], vips(status));
+    section(&mut text, &PEER_COLUMNS, peers(status));
     let columns = ["POOL", "UP", "BACKEND", "ADDRESS", "STATE", "SINCE", "ACTIVE", "LAST CHECK"];
     section(&mut text, &columns, pools(status));
     section(&mut text, &["LISTENER", "VIP", "PROTOCOL", "OPEN", "CONNECTIONS", "REQUESTS"], listeners(status));
     let reasons = status.vips.iter().filter(|vip| !vip.why.is_empty());
-    notes(&mut text, "Why", reasons.map(|vip| format!("{}: {}", vip.name, vip.why)));
-    notes(&mut text, "Problems", problems(status));
+    listed(
+        &mut text,
+        Some("Why (more with `lbagent why VIP`)"),
+        reasons.map(|vip| format!("{}: {}", vip.name, vip.why)),
+    );
+    listed(&mut text, Some("Problems"), problems(status));
     let events = status.events.iter().rev().take(5).rev();
-    notes(&mut text, "Last events", events.map(|event| format!("{} {}: {}", event.at, event.subject, event.message)));
+    let events = events.map(|event| format!("{} {}: {}", event.at, event.subject, event.message));
+    listed(&mut text, Some("Last events"), events);
     text
-}
-
-/// A span of time in its two largest units: `"3d 4h"`, `"12m 5s"`, `"8s"`.
-pub fn span(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds}s"),
-        (0, 0, _) => format!("{minutes}m {}s", seconds % 60),
-        (0, _, _) => format!("{hours}h {minutes}m"),
-        _ => format!("{days}d {hours}h"),
-    }
 }
 
 fn head(status: &Status) -> String {
@@ -43,6 +41,10 @@ fn head(status: &Status) -> String {
         state.generation,
         state.objects.len()
     );
+    if let Some(standby) = &status.standby {
+        let (since, why) = (span(status.now.since(standby.since)), plain(standby.words()));
+        let _ = writeln!(text, "STANDBY for {since}: {why} (`lbagent unstandby` ends it)");
+    }
     for condition in &status.conditions {
         let mark = match condition.status {
             ConditionStatus::True => "ok     ",
@@ -65,10 +67,22 @@ fn vips(status: &Status) -> Vec<Vec<String>> {
             vip.role.clone().unwrap_or_else(|| "-".to_owned()),
             vip.owner.clone().unwrap_or_else(|| "nobody".to_owned()),
             ago(vip.since, status),
+            vip.epoch.to_string(),
+            claim(vip),
             addresses.collect::<Vec<_>>().join(" "),
         ]
     };
     status.vips.iter().map(row).collect()
+}
+
+/// What this node's ownership rests on.
+fn claim(vip: &VipStatus) -> String {
+    if !vip.is_active() {
+        return "-".to_owned();
+    }
+    let verified = if vip.verified { "verified" } else { "NOT verified" };
+    let leased = if vip.leased { "leased" } else { "NO LEASE" };
+    format!("{verified}, {leased}")
 }
 
 fn peers(status: &Status) -> Vec<Vec<String>> {
@@ -89,16 +103,33 @@ fn peer_rows(peer: &PeerStatus, status: &Status) -> Vec<Vec<String>> {
         (_, _, false) => "DIFFERS",
     };
     let version = if peer.version.is_empty() { "-" } else { &peer.version };
-    let own = [&peer.name, heard, &ago(peer.since, status), version, state].map(str::to_owned);
+    let fenced = peer.fenced.map_or("-", |fenced| if fenced { "yes" } else { "NO" });
+    let own = [&peer.name, heard, &ago(peer.since, status), version, fenced, state].map(str::to_owned);
     with_rows(own.to_vec(), peer.paths.iter().map(path_cells).collect())
 }
 
 fn path_cells(path: &PathStatus) -> Vec<String> {
-    let rtt = path.rtt_seconds.map_or_else(|| "-".to_owned(), |rtt| format!("{:.2} ms", rtt * 1e3));
-    let sent = path.received + path.lost;
-    let lost = if sent == 0 { "-".to_owned() } else { format!("{:.1} %", path.lost as f64 * 100.0 / sent as f64) };
     let up = if path.up { "" } else { " DOWN" };
-    vec![format!("{}{up}", path.remote), rtt, lost]
+    vec![format!("{}{}{up}", path.remote, front(path)), rtt(path), lost(path)]
+}
+
+/// The path that no file lists.
+fn front(path: &PathStatus) -> &'static str {
+    if path.front { " (front)" } else { "" }
+}
+
+fn rtt(path: &PathStatus) -> String {
+    path.rtt_seconds.map_or_else(|| "-".to_owned(), |rtt| format!("{:.2} ms", rtt * 1e3))
+}
+
+fn lost(path: &PathStatus) -> String {
+    if path.received + path.lost == 0 { "-".to_owned() } else { format!("{:.1} %", path.loss_ratio * 100.0) }
+}
+
+/// `192.0.2.2:694 up, 0.40 ms, 1.0 % lost`
+pub(super) fn path_words(path: &PathStatus) -> String {
+    let up = if path.up { "up" } else { "DOWN" };
+    format!("{}{} {up}, {}, {} lost", path.remote, front(path), rtt(path), lost(path))
 }
 
 fn pools(status: &Status) -> Vec<Vec<String>> {
@@ -155,59 +186,14 @@ fn ago(since: Option<Timestamp>, status: &Status) -> String {
     since.map_or_else(|| "-".to_owned(), |since| span(status.now.since(since)))
 }
 
-/// `own` before the first of `rows`, blanks before the others.
-fn with_rows(own: Vec<String>, rows: Vec<Vec<String>>) -> Vec<Vec<String>> {
-    let blank = vec![String::new(); own.len()];
-    if rows.is_empty() {
-        return vec![own];
-    }
-    let first = |(index, row): (usize, Vec<String>)| {
-        let before = if index == 0 { own.clone() } else { blank.clone() };
-        before.into_iter().chain(row).collect()
-    };
-    rows.into_iter().enumerate().map(first).collect()
-}
-
-fn section(text: &mut String, columns: &[&str], rows: Vec<Vec<String>>) {
-    if rows.is_empty() {
-        return;
-    }
-    let header = columns.iter().map(|column| (*column).to_owned()).collect();
-    let rows: Vec<Vec<String>> = std::iter::once(header)
-        .chain(rows)
-        .map(|row: Vec<String>| row.iter().map(|cell| plain(cell)).collect())
-        .collect();
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
-    let widths: Vec<usize> = (0..columns.len()).map(|column| width(column).unwrap_or(0)).collect();
-    text.push('\n');
-    for row in &rows {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
-        text.push('\n');
-    }
-}
-
-fn notes(text: &mut String, title: &str, lines: impl Iterator<Item = String>) {
-    for (index, line) in lines.enumerate() {
-        if index == 0 {
-            let _ = writeln!(text, "\n{title}");
-        }
-        let _ = writeln!(text, "  {}", plain(&line));
-    }
-}
-
-/// Files and peers must not drive the reader's terminal.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        model::Problem,
+        model::{Problem, Standby},
         status::{build::tests::golden, fixture::World},
     };
+    use std::time::Duration;
 
     #[test]
     fn a_world_in_good_order_reads_as_the_golden_text() {
@@ -220,10 +206,17 @@ mod tests {
         world.peer().heard = false;
         world.vip().owner = None;
         world.problems.push(Problem::warning("Odd", "an odd \u{1b}[31mthing\nsecond line"));
+        world.lease.fenced = Err("no nf_tables".into());
+        (world.vip().leased, world.vip().verified) = (false, false);
+        let since = world.clock.instant - Duration::from_secs(65);
+        world.standby = Some(Standby { since, reason: "kernel update".into(), forced: false });
         let text = render(&world.status());
         for expected in [
             "NOT      StateValid",
             "NOT      PeersHeard",
+            "NOT      Fenced",
+            "STANDBY for 1m 5s: kernel update (`lbagent unstandby` ends it)\n",
+            "NOT verified, NO LEASE",
             "DOWN",
             "connection refused",
             "nobody",
@@ -240,12 +233,5 @@ mod tests {
         let text = render(&Status::default());
         assert!(text.starts_with("(in no Peer), lbagent"), "{text}");
         assert_eq!(text.lines().count(), 2, "{text}");
-    }
-
-    #[test]
-    fn spans_are_told_in_two_units() {
-        let told = |seconds| span(Duration::from_secs(seconds));
-        assert_eq!((told(0), told(59), told(60)), ("0s".into(), "59s".into(), "1m 0s".into()));
-        assert_eq!((told(3599), told(3600), told(90_061)), ("59m 59s".into(), "1h 0m".into(), "1d 1h".into()));
     }
 }

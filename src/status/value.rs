@@ -4,7 +4,7 @@
 //! started. Fields are only ever added. A reader takes what it does not know as absent and what is absent as the
 //! default, so that `lbagent status` of one release reads an agent of another.
 
-use super::{PeerStatus, PoolStatus, Timestamp, VipStatus};
+use super::{FenceStatus, PeerStatus, PoolStatus, StandbyStatus, Timestamp, VipStatus};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -22,6 +22,10 @@ pub struct Status {
     pub now: Timestamp,
     /// The state of the whole in a few words, as Kubernetes writes it.
     pub conditions: Vec<Condition>,
+    /// Set while an operator has taken this node out of service.
+    pub standby: Option<StandbyStatus>,
+    /// What ends this node's ownership when its agent stops proving it.
+    pub fence: FenceStatus,
     /// In order of name.
     pub vips: Vec<VipStatus>,
     /// In order of name, this node included.
@@ -46,7 +50,7 @@ pub struct Status {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Condition {
-    /// `Ready`, `StateValid`, `Listening`, `PeersHeard`, `VipsOwned` or `PoolsServing`.
+    /// `Ready`, `StateValid`, `Fenced`, `Listening`, `PeersHeard`, `VipsOwned` or `PoolsServing`; of a Vip: `Fenced`.
     pub r#type: String,
     /// `True` is good.
     pub status: ConditionStatus,
@@ -126,6 +130,8 @@ pub struct ReconcileStatus {
     pub last_seconds: f64,
     /// Something could not be done in it; `problems` says what.
     pub last_failed: bool,
+    /// Times that something which somebody else had removed was put back, by what it was.
+    pub repairs: BTreeMap<String, u64>,
 }
 
 /// Something that is wrong.
@@ -172,6 +178,8 @@ pub struct ProcessStatus {
     pub open_fds: u64,
     /// The limit on those.
     pub max_fds: u64,
+    /// Lines that never reached the log because whoever reads it was too slow.
+    pub log_dropped: u64,
 }
 
 impl Status {
@@ -182,7 +190,14 @@ impl Status {
 
     /// Whether the agent does its work: what `/healthz` says.
     pub fn is_ready(&self) -> bool {
-        self.condition("Ready").is_some_and(|ready| ready.status == ConditionStatus::True)
+        self.condition("Ready").is_some_and(Condition::is_true)
+    }
+}
+
+impl Condition {
+    /// All is well.
+    pub fn is_true(&self) -> bool {
+        self.status == ConditionStatus::True
     }
 }
 

@@ -1,6 +1,6 @@
 //! The sections of [`Status`](super::Status) that say how the Vips, peers and pools are.
 
-use super::Timestamp;
+use super::{Condition, StandingStatus, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -37,8 +37,20 @@ pub struct VipStatus {
     pub rivals: Vec<String>,
     /// How often this node has become Active.
     pub became_active: u64,
-    /// Time in which this node was Active and heard another Active node.
+    /// Time in which this node was Active and heard, or saw on the wire, another that had the addresses.
     pub dual_owner_seconds: f64,
+    /// When that was seen last.
+    pub dual_owner_last: Option<Timestamp>,
+    /// The last claim rested on silence beside answered references, or has been borne out since.
+    pub verified: bool,
+    /// The kernel lets this node speak for the addresses now.
+    pub leased: bool,
+    /// `Fenced`, while this node has addresses of the Vip on a device.
+    pub conditions: Vec<Condition>,
+    /// Every node of the Vip as this one sees it, in the order of preference.
+    pub standings: Vec<StandingStatus>,
+    /// The rules that led to the decision, in the order in which they were looked at.
+    pub rules: Vec<String>,
     /// Open on Active and Backup alike. Empty if this node is none of the Vip's nodes.
     pub listeners: Vec<ListenerStatus>,
 }
@@ -55,6 +67,9 @@ pub struct VipAddressStatus {
     pub held: bool,
     /// Put there by lbagent. False while not `held`.
     pub ours: bool,
+    /// The kernel lets this node speak for it now.
+    #[serde(default)]
+    pub leased: bool,
     /// The device that has it.
     #[serde(default)]
     pub interface: Option<String>,
@@ -118,8 +133,12 @@ pub struct PeerStatus {
     pub heard: bool,
     /// It says that it hears this node.
     pub hears_us: bool,
+    /// Its kernel ends its ownership when its agent stops proving it; `null` if it is not heard.
+    pub fenced: Option<bool>,
     /// Since when `heard` has its value.
     pub since: Option<Timestamp>,
+    /// How often it vanished within the last ten minutes: fell silent or started anew.
+    pub vanished: u32,
     /// The release of lbagent there; empty if never heard.
     pub version: String,
     /// It has the same state for every Vip that it shares with this node.
@@ -156,6 +175,12 @@ pub struct PathStatus {
     /// Gaps in the peer's sequence.
     #[serde(default)]
     pub lost: u64,
+    /// Share of the heartbeats that were lost in the last ten seconds or so, from 0 to 1.
+    #[serde(default)]
+    pub loss_ratio: f64,
+    /// The path over the Vips' own device, which is there whatever the files list.
+    #[serde(default)]
+    pub front: bool,
     /// Packets refused, by reason.
     #[serde(default)]
     pub rejected: BTreeMap<String, u64>,

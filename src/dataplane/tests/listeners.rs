@@ -332,3 +332,12 @@ fn new_connections_count_as_in_flight_for_a_second() {
         assert_eq!(listener(&lab.traffic()).active, 1, "and lives on");
     }
 }
+
+#[tokio::test]
+async fn the_end_of_a_worker_is_noticed() {
+    use futures::FutureExt;
+    let plane = Dataplane::start(NonZeroUsize::new(2).unwrap()).unwrap();
+    assert!(plane.ended().now_or_never().is_none(), "both are alive");
+    plane.shutdown(Duration::ZERO);
+    tokio::time::timeout(Duration::from_secs(20), plane.ended()).await.expect("both have ended");
+}

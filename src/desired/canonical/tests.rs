@@ -124,10 +124,10 @@ fn vips() -> impl Strategy<Value = Object> {
     });
     let interface = prop::option::of("[a-z]{1,15}");
     let tracked = prop::collection::btree_set("[a-z]{1,15}", 0..3);
-    (names(), addresses, interface, nodes, failback, tracked, listeners()).prop_map(
-        |(name, addresses, interface, nodes, failback, tracked, listeners)| {
+    (names(), addresses, interface, nodes, failback, tracked, any::<bool>(), listeners()).prop_map(
+        |(name, addresses, interface, nodes, failback, tracked, trust_probe, listeners)| {
             let track = Track { interfaces: tracked.into_iter().collect(), ping: vec!["203.0.113.1".parse().unwrap()] };
-            Object::Vip(Arc::new(Vip { name, addresses, interface, nodes, failback, track, listeners }))
+            Object::Vip(Arc::new(Vip { name, addresses, interface, nodes, failback, track, trust_probe, listeners }))
         },
     )
 }

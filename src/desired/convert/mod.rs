@@ -10,7 +10,7 @@ mod vip;
 pub(super) use listener::REDIRECT_STATUS;
 pub(super) use peer::peer;
 pub(super) use pool::pool;
-pub(super) use vip::{FAILBACK_AFTER, vip};
+pub(super) use vip::{FAILBACK_AFTER, TRUST_PROBE, vip};
 
 use super::{Diagnostic, Pointer, Source};
 use crate::model::{Name, ObjectRef, parse_duration};

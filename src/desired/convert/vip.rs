@@ -12,6 +12,9 @@ use std::{net::IpAddr, time::Duration};
 /// The default of [`Failback::after`].
 pub(in crate::desired) const FAILBACK_AFTER: Duration = Duration::from_secs(5);
 
+/// The default of [`Vip::trust_probe`].
+pub(in crate::desired) const TRUST_PROBE: bool = true;
+
 /// The Vip that `spec` means.
 pub(in crate::desired) fn vip(name: Option<Name>, spec: &VipSpec, findings: &mut Findings<'_>) -> Option<Vip> {
     let at = Pointer::root().key("spec");
@@ -32,6 +35,7 @@ pub(in crate::desired) fn vip(name: Option<Name>, spec: &VipSpec, findings: &mut
         nodes: nodes?,
         failback: failback?,
         track: track?,
+        trust_probe: spec.trust_probe.unwrap_or(TRUST_PROBE),
         listeners: listeners?,
     })
 }

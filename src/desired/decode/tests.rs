@@ -69,6 +69,17 @@ fn what_is_left_out_has_its_default() {
     assert_eq!((pool.backends[0].weight, pool.backends[0].backup, &pool.sticky), (1, false, &None));
     let Object::Vip(vip) = good("Vip", json!({ "addresses": ["192.0.2.9"], "nodes": ["lb1"] })) else { panic!() };
     assert_eq!((vip.failback.mode, vip.failback.after), (FailbackMode::Auto, Duration::from_secs(5)));
+    assert!(vip.trust_probe);
+}
+
+#[test]
+fn a_default_that_is_written_out_changes_no_digest_and_its_opposite_does() {
+    let canonical = |spec| canonical(&good("Vip", spec));
+    let plain = canonical(json!({ "addresses": ["192.0.2.9"], "nodes": ["lb1"] }));
+    let trusting = canonical(json!({ "addresses": ["192.0.2.9"], "nodes": ["lb1"], "trustProbe": true }));
+    let wary = canonical(json!({ "addresses": ["192.0.2.9"], "nodes": ["lb1"], "trustProbe": false }));
+    assert_eq!(plain, trusting);
+    assert_eq!(wary["spec"]["trustProbe"], false);
 }
 
 #[test]

@@ -23,6 +23,11 @@ pub(in crate::desired) struct VipSpec {
     /// What a node must have, to be preferred to a node that has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::desired) track: Option<TrackSpec>,
+    /// Whether an answer to ARP or ND proves that a host is there. `false` for fabrics that answer for hosts that are
+    /// gone (proxy ARP, some EVPN and cloud networks): before a takeover nobody is then asked whether the addresses are
+    /// still in use, and heartbeats alone decide. Default true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::desired) trust_probe: Option<bool>,
     /// What is served, on each of the addresses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(in crate::desired) listeners: Vec<ListenerSpec>,

@@ -120,6 +120,29 @@ impl Host {
         Ok(())
     }
 
+    /// The switch's end of a device.
+    pub(super) fn port_name(&self, device: &str) -> Option<String> {
+        let position = self.plan.interfaces.iter().position(|nic| nic.name == device)?;
+        Some(port_name(self.number, position))
+    }
+
+    /// Removes a device.
+    pub(super) fn unplug(&mut self, switches: &SwitchRoom, device: &str) -> Result<(), LabError> {
+        for (_, port) in self.ports.extract_if(.., |(name, _)| name == device) {
+            switches.rtnl.delete_link(port)?;
+        }
+        Ok(())
+    }
+
+    /// Makes a device anew that was removed.
+    pub(super) fn plug(&mut self, switches: &SwitchRoom, device: &str) -> Result<(), LabError> {
+        let interfaces = self.plan.interfaces.clone();
+        for (position, interface) in interfaces.iter().enumerate().filter(|(_, nic)| nic.name == device) {
+            self.connect(position, interface, switches)?;
+        }
+        Ok(())
+    }
+
     pub(super) fn start_agent(&mut self, config: &AgentConfig, dir: &Path) -> Result<(), LabError> {
         if let Some(mut old) = self.agent.take() {
             old.kill();
@@ -129,7 +152,7 @@ impl Host {
     }
 
     fn connect(&mut self, position: usize, plan: &InterfacePlan, switches: &SwitchRoom) -> Result<(), LabError> {
-        let port = format!("p{}-{position}", self.number);
+        let port = port_name(self.number, position);
         let bridge = plan.segment.map(|segment| switches.bridges[segment]);
         let far = End { name: &plan.name, mac: Some(plan.mac) };
         let port = switches.rtnl.add_veth(End { name: &port, mac: None }, bridge, far, &self.namespace)?;
@@ -143,6 +166,10 @@ impl Host {
         }
         Ok(())
     }
+}
+
+fn port_name(host: usize, position: usize) -> String {
+    format!("p{host}-{position}")
 }
 
 fn empty_namespace() -> Result<(NetNs, Rtnl), LabError> {

@@ -16,9 +16,12 @@
 //! crashed machine or a dead switch), and a crashed host loses its whole namespace, sockets, addresses and all.
 
 pub mod agent;
+pub mod answers;
 pub mod clock;
 pub mod explain;
 pub mod host;
+pub mod impair;
+pub mod nft;
 mod plan;
 pub mod rtnl;
 pub mod server;
@@ -29,6 +32,7 @@ pub mod traffic;
 use crate::{kernel::netns::NetNs, model::Name};
 use agent::{Agent, AgentConfig};
 use host::Host;
+use impair::{Frames, Impairment, Way};
 use nix::sys::signal::Signal;
 use rtnl::Rtnl;
 use std::{
@@ -61,6 +65,7 @@ impl LabError {
 
 /// The bridges, one per segment.
 pub(crate) struct SwitchRoom {
+    namespace: NetNs,
     rtnl: Rtnl,
     bridges: Vec<u32>,
 }
@@ -161,6 +166,43 @@ impl Lab {
         self.balancer(name)?.set_forwarding(&self.switches, Some(device), forwarding)
     }
 
+    /// Where the switches are: for faults that lie on the way between two hosts.
+    pub fn switch_room(&self) -> &NetNs {
+        &self.switches.namespace
+    }
+
+    /// The name, in the switch room, of the port that a device of a balancer is plugged into.
+    pub fn port_name(&self, name: &str, device: &str) -> Result<String, LabError> {
+        let found = self.balancer(name)?.port_name(device);
+        found
+            .ok_or_else(|| LabError::on(format!("find the port of {device} of {name}"))(io::ErrorKind::NotFound.into()))
+    }
+
+    /// `percent` (0 to 100) of `frames` are lost at the port of a device of the balancer `name`, each by its own throw of
+    /// the dice, as long as what this returns lives.
+    pub fn impair(
+        &self,
+        name: &str,
+        device: &str,
+        way: Way,
+        frames: Frames,
+        percent: u32,
+    ) -> Result<Impairment, LabError> {
+        Impairment::new(self.switch_room(), &self.port_name(name, device)?, way, frames, percent)
+    }
+
+    /// A device of the balancer `name` is taken out: its addresses, routes and sockets' bindings go with it.
+    pub fn unplug(&mut self, name: &str, device: &str) -> Result<(), LabError> {
+        let (switches, host) = self.balancer_to_change(name)?;
+        host.unplug(switches, device)
+    }
+
+    /// The device is put back in, as it was, with the host's own addresses.
+    pub fn plug(&mut self, name: &str, device: &str) -> Result<(), LabError> {
+        let (switches, host) = self.balancer_to_change(name)?;
+        host.plug(switches, device)
+    }
+
     /// The balancer `name` crashes as a machine does: first no frame leaves it any more, then its agent, its addresses
     /// and its connections are gone.
     pub fn crash(&mut self, name: &str) -> Result<(), LabError> {
@@ -225,6 +267,6 @@ impl SwitchRoom {
         drop(quiet);
         let rtnl = Rtnl::open(&namespace)?;
         let bridges = segments.iter().map(|name| rtnl.add_bridge(name)).collect::<Result<_, _>>()?;
-        Ok(Self { rtnl, bridges })
+        Ok(Self { namespace, rtnl, bridges })
     }
 }

@@ -76,6 +76,12 @@ impl Rtnl {
         self.link_index(name)
     }
 
+    /// Makes the device `name` a port of the bridge with this index: frames that come in there go through.
+    pub fn add_to_bridge(&self, name: &str, bridge: u32) -> Result<(), LabError> {
+        let link = LinkUnspec::new_with_index(self.link_index(name)?).controller(bridge).build();
+        self.change(Message::SetLink(link), 0, || format!("make {name} a port of bridge {bridge}"))
+    }
+
     /// A veth pair: `near` here and up (a port of the bridge `controller`, if one is given), `far` in the
     /// namespace `there`. Returns the index of the near end.
     pub fn add_veth(

@@ -1,32 +1,29 @@
-//! One UDP socket per heartbeat path, bound to this node's own address there, never to a VIP. With `IP_FREEBIND` it
-//! can be bound before the address is up. What cannot be bound is tried again, ever more slowly.
+//! One UDP socket per heartbeat path, bound to this node's own address there, never to a VIP, and before the address is
+//! up if need be. What cannot be bound is tried again, ever more slowly.
 
-use super::RECEIVE_BUFFER;
-use crate::model::Problem;
-use socket2::{Domain, Socket, Type};
+use crate::{
+    election::wire::MAX_DATAGRAM,
+    kernel::datagram::{Batch, DatagramSocket},
+    model::Problem,
+};
+use futures::future::select_all;
 use std::{
-    future::poll_fn,
     io,
     net::SocketAddr,
-    task::Poll,
     time::{Duration, Instant},
 };
-use tokio::net::UdpSocket;
 
-/// Room for some thousand heartbeats while the loop is kept from running.
-const KERNEL_BUFFER: usize = 1024 * 1024;
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(30);
 
-#[derive(Default)]
 pub(super) struct Sockets {
     paths: Vec<PathSocket>,
-    buffer: Vec<u8>,
+    batch: Batch,
 }
 
 struct PathSocket {
     local: SocketAddr,
-    socket: Option<UdpSocket>,
+    socket: Option<DatagramSocket>,
     bind_error: Option<io::Error>,
     retry_at: Instant,
     pause: Duration,
@@ -34,14 +31,31 @@ struct PathSocket {
     send_error: Option<(SocketAddr, io::Error)>,
 }
 
+/// Something that a socket has to tell.
+pub(super) enum Arrival<'a> {
+    /// From there.
+    Datagram(SocketAddr, &'a [u8]),
+    /// A heartbeat to there did not arrive.
+    Undelivered(SocketAddr, io::Error),
+}
+
+impl Default for Sockets {
+    fn default() -> Self {
+        // A datagram that is longer than any heartbeat must not look like one.
+        Self { paths: Vec::new(), batch: Batch::new(MAX_DATAGRAM + 1) }
+    }
+}
+
 impl Sockets {
-    /// Changes the set of paths; a path whose address stays keeps its socket.
+    /// Changes the set of paths; an address that stays keeps its socket.
     pub(super) fn want(&mut self, now: Instant, locals: &[SocketAddr]) {
-        self.buffer.resize(RECEIVE_BUFFER, 0);
-        let same = |(path, local): (&PathSocket, &SocketAddr)| path.local == *local;
-        let kept = self.paths.iter().zip(locals).take_while(|pair| same(*pair)).count();
-        self.paths.truncate(kept);
-        self.paths.extend(locals[kept..].iter().map(|local| PathSocket::new(now, *local)));
+        let mut old = std::mem::take(&mut self.paths);
+        for local in locals {
+            let kept = old.iter().position(|path| path.local == *local).map(|place| old.swap_remove(place));
+            self.paths.push(kept.unwrap_or_else(|| PathSocket::new(now, *local)));
+        }
+        // What is not wanted any more is closed first: it may be in the way.
+        drop(old);
         self.bind(now);
     }
 
@@ -54,40 +68,37 @@ impl Sockets {
     }
 
     /// Waits until one of the sockets has something.
-    pub(super) async fn readable(&self) {
-        poll_fn(|cx| {
-            let ready = |socket: &UdpSocket| socket.poll_recv_ready(cx).is_ready();
-            // Every socket is polled, so that every one of them wakes this task.
-            match self.paths.iter().filter_map(|path| path.socket.as_ref()).map(ready).fold(false, |a, b| a | b) {
-                true => Poll::Ready(()),
-                false => Poll::Pending,
-            }
-        })
-        .await;
+    pub(super) async fn ready(&self) {
+        let waits: Vec<_> =
+            self.paths.iter().filter_map(|path| Some(Box::pin(path.socket.as_ref()?.ready()))).collect();
+        if waits.is_empty() {
+            return std::future::pending().await;
+        }
+        select_all(waits).await;
     }
 
-    /// Hands over at most `limit` datagrams of each socket, with path and source.
-    pub(super) fn receive(&mut self, limit: usize, mut take: impl FnMut(usize, SocketAddr, io::Result<&[u8]>)) {
+    /// Hands over what has arrived, with its path, but only so much of each socket that a flood keeps nothing waiting.
+    pub(super) fn receive(&mut self, batches: usize, mut take: impl FnMut(usize, Arrival<'_>)) {
         for (index, path) in self.paths.iter().enumerate() {
             let Some(socket) = &path.socket else { continue };
-            for _ in 0..limit {
-                match socket.try_recv_from(&mut self.buffer) {
-                    Ok((len, source)) => take(index, source, Ok(&self.buffer[..len])),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                    Err(error) => take(index, path.local, Err(error)),
+            let errors = std::iter::from_fn(|| socket.error()).take(batches);
+            errors.for_each(|(remote, error)| take(index, Arrival::Undelivered(remote, error)));
+            for _ in 0..batches {
+                let more = socket.take(&mut self.batch);
+                let datagrams = self.batch.datagrams();
+                datagrams.for_each(|(source, bytes)| take(index, Arrival::Datagram(source, bytes)));
+                if !more {
+                    break;
                 }
             }
         }
     }
 
     /// Sends one datagram. One that cannot be sent is lost, as one that is lost on the way.
-    pub(super) fn send(&mut self, path: usize, remote: SocketAddr, bytes: &[u8]) {
-        let Some(path) = self.paths.get_mut(path) else { return };
+    pub(super) fn send(&mut self, index: usize, remote: SocketAddr, bytes: &[u8]) {
+        let Some(path) = self.paths.get_mut(index) else { return };
         let Some(socket) = &path.socket else { return };
-        match socket.try_send_to(bytes, remote) {
-            Ok(_) => path.send_error = None,
-            Err(error) => path.send_error = Some((remote, error)),
-        }
+        path.send_error = socket.send(remote, bytes).err().map(|error| (remote, error));
     }
 
     pub(super) fn problems(&self) -> impl Iterator<Item = Problem> {
@@ -101,8 +112,10 @@ impl Sockets {
         });
         let send = self.paths.iter().filter_map(|path| {
             let (remote, error) = path.send_error.as_ref()?;
+            // Nobody listens there, which is told as the peer's silence.
+            let refused = error.kind() == io::ErrorKind::ConnectionRefused;
             let message = format!("cannot send heartbeats from {} to {remote}: {error}", path.local);
-            Some(Problem::warning("HeartbeatNotSent", message))
+            (!refused).then(|| Problem::warning("HeartbeatNotSent", message))
         });
         bind.chain(send)
     }
@@ -114,7 +127,7 @@ impl PathSocket {
     }
 
     fn bind(&mut self, now: Instant) {
-        match open(self.local) {
+        match DatagramSocket::bind(self.local) {
             Ok(socket) => {
                 self.socket = Some(socket);
                 self.bind_error = None;
@@ -127,22 +140,4 @@ impl PathSocket {
             }
         }
     }
-}
-
-/// Without `SO_REUSEADDR`: on UDP it would let another program take the heartbeats in silence, and a restart does not
-/// need it.
-fn open(local: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(local), Type::DGRAM, None)?;
-    socket.set_nonblocking(true)?;
-    match local {
-        SocketAddr::V4(_) => socket.set_freebind_v4(true)?,
-        SocketAddr::V6(_) => {
-            socket.set_only_v6(true)?;
-            socket.set_freebind_v6(true)?;
-        }
-    }
-    // More is better, but no reason not to start.
-    let _ = socket.set_recv_buffer_size(KERNEL_BUFFER);
-    socket.bind(&local.into())?;
-    UdpSocket::from_std(socket.into())
 }

@@ -6,6 +6,7 @@
 use super::{
     peer::PeerState,
     rules::{Rule, Rules},
+    segment::Segment,
     vip::VipState,
 };
 use crate::model::{Held, Name, Role};
@@ -15,7 +16,16 @@ use std::{cmp::Ordering, collections::BTreeMap, time::Instant};
 pub(super) struct Context<'a> {
     pub(super) now: Instant,
     pub(super) me: &'a Name,
-    /// Wall clock in milliseconds since 1970, for epochs.
+    pub(super) segments: &'a BTreeMap<u32, Segment>,
+    /// What keeps the agent from owning anything, in words.
+    pub(super) unfit: &'a str,
+    /// This node's kernel enforces leases.
+    pub(super) fenced: bool,
+    /// Clocks have jumped: owners look closely until then, or until all have been heard anew.
+    pub(super) doubt_until: Option<Instant>,
+    /// Counts the steps and statements.
+    pub(super) round: u64,
+    /// For epochs: the wall clock in milliseconds since 1970, or what earlier processes knew.
     pub(super) wall_ms: u64,
     pub(super) peers: &'a BTreeMap<Name, PeerState>,
     pub(super) held: &'a Held,
@@ -24,6 +34,21 @@ pub(super) struct Context<'a> {
     /// A peer is heard that was not heard in the step before.
     pub(super) newly_heard: bool,
     pub(super) rules: Rules,
+}
+
+/// Tickets of one round, one for each Vip.
+const TICKETS_OF_A_ROUND: u64 = 1 << 16;
+
+/// The number of the ticket that a Vip gets in a round: none is used twice.
+pub(super) fn ticket(round: u64, serial: u64) -> u64 {
+    round.wrapping_mul(TICKETS_OF_A_ROUND) | (serial % TICKETS_OF_A_ROUND)
+}
+
+impl Context<'_> {
+    /// The ticket of the Vip with this serial in this step.
+    pub(super) fn ticket(&self, serial: u64) -> u64 {
+        ticket(self.round, serial)
+    }
 }
 
 /// A heard peer that says something of a Vip's addresses.
@@ -41,8 +66,21 @@ pub(super) struct Rival<'a> {
     pub(super) claiming: bool,
     pub(super) eligible: bool,
     pub(super) takes_part: bool,
-    /// It has let go of all of the addresses and offers them to this node.
-    pub(super) offers: bool,
+    pub(super) settled: bool,
+    /// Its claim rests on proof.
+    pub(super) verified: bool,
+    /// It has just lost a conflict.
+    pub(super) lost: bool,
+    pub(super) sees_silence: bool,
+    pub(super) has_references: bool,
+    /// It lets go of the addresses in favour of this node.
+    pub(super) releases_to_me: bool,
+    /// It has let go of all of them and offers them: the round of this node's question that it answers.
+    pub(super) offers: Option<u64>,
+    /// It lets go of them in favour of another node.
+    pub(super) offers_elsewhere: bool,
+    /// The round in which it asked for all of them.
+    pub(super) asked_in: u64,
     /// It has the same state as this node, as far as these addresses go.
     pub(super) same_state: bool,
     pub(super) reason: &'a str,
@@ -53,6 +91,7 @@ pub(super) struct Contender<'a> {
     pub(super) name: &'a Name,
     pub(super) holding: bool,
     pub(super) eligible: bool,
+    pub(super) settled: bool,
 }
 
 impl<'a> Rival<'a> {
@@ -71,6 +110,9 @@ impl<'a> Rival<'a> {
             () if heard().any(|heard| heard.claim.role == Role::Initialize) => Role::Initialize,
             () => Role::Backup,
         };
+        let offers = || heard().map(|heard| heard.claim.offer.as_ref());
+        let to_me = || offers().map(|offer| offer.filter(|(to, _)| to == ctx.me).map(|(_, round)| *round));
+        let open = to_me().min().flatten().filter(|round| *round != 0);
         let epochs = heard().filter(|heard| !active || heard.claim.role == Role::Active);
         Some(Self {
             name,
@@ -83,8 +125,15 @@ impl<'a> Rival<'a> {
             claiming: heard().any(|heard| heard.claim.claiming),
             eligible: heard().all(|heard| heard.claim.eligible),
             takes_part: heard().all(|heard| heard.claim.takes_part),
-            offers: role == Role::Backup
-                && heard().all(|heard| !heard.claim.holding && heard.claim.offer.as_ref() == Some(ctx.me)),
+            settled: heard().all(|heard| heard.claim.settled),
+            verified: heard().all(|heard| heard.claim.verified),
+            lost: heard().any(|heard| heard.claim.lost),
+            sees_silence: heard().all(|heard| heard.claim.sees_silence),
+            has_references: heard().all(|heard| heard.claim.has_references),
+            releases_to_me: !active && to_me().any(|round| round.is_some()),
+            offers: open.filter(|_| role == Role::Backup && heard().all(|heard| !heard.claim.holding)),
+            offers_elsewhere: !active && offers().flatten().any(|(to, _)| to != ctx.me),
+            asked_in: heard().map(|heard| if heard.claim.asks { heard.round } else { 0 }).min().unwrap_or(0),
             same_state: heard().all(|heard| heard.claim.digest == vip.candidate.digest),
             reason: &first.claim.reason,
         })
@@ -93,6 +142,17 @@ impl<'a> Rival<'a> {
     /// Whether it is Active.
     pub(super) fn active(&self) -> bool {
         self.role == Role::Active
+    }
+
+    /// Its claim, if it is one, stops another that rests on proof.
+    pub(super) fn stands(&self, ctx: &Context, vip: &VipState) -> bool {
+        self.verified || !vip.has_references || !ctx.rules.hold(Rule::UnverifiedLoses)
+    }
+
+    /// It has just started and found the addresses on its device, but its kernel does not let it use them: that holds up
+    /// nobody, or a node that crashes again and again would keep the Vip without an owner.
+    pub(super) fn merely_has(&self, ctx: &Context) -> bool {
+        self.role == Role::Initialize && self.peer.fenced && ctx.rules.hold(Rule::UnsettledLast)
     }
 
     /// It owns the addresses, or has them: nobody else may.
@@ -109,9 +169,10 @@ impl<'a> Rival<'a> {
         }
     }
 
-    /// Whether it wins a conflict with this node, both being Active: the higher epoch does.
+    /// Whether it wins a conflict with this node, both being Active: a proven claim does, or else the higher epoch.
     pub(super) fn beats(&self, ctx: &Context, vip: &VipState) -> bool {
         let wins = match self.epoch.cmp(&vip.epoch) {
+            _ if self.verified != vip.verified && ctx.rules.hold(Rule::UnverifiedLoses) => self.verified,
             Ordering::Equal => self.precedes(ctx, vip),
             order => order.is_gt(),
         };
@@ -121,10 +182,12 @@ impl<'a> Rival<'a> {
 
 /// The strongest owner among the rivals.
 pub(super) fn owner<'r, 'a>(rivals: &'r [Rival<'a>]) -> Option<&'r Rival<'a>> {
-    rivals.iter().filter(|rival| rival.active()).max_by_key(|rival| rival.epoch)
+    rivals.iter().filter(|rival| rival.active()).max_by_key(|rival| (rival.verified, rival.epoch))
 }
 
-/// The nodes that could own `vip` now, this one included, in the order of preference; holders first. Those that are
+/// The nodes that could own `vip` now, this one included, in the order of preference, holders
+/// first; but those that have just started come last, whatever they hold: a node that crashes again and again would
+/// keep all others waiting. Those that are
 /// not eligible count only if nobody is ("eligible" is comparative: otherwise the death of a gateway would leave
 /// nobody to serve).
 pub(super) fn contenders<'r>(
@@ -134,7 +197,8 @@ pub(super) fn contenders<'r>(
 ) -> Vec<Contender<'r>> {
     let find = |name: &Name| {
         let rival = rivals.clone().find(|rival| rival.name == name)?;
-        rival.takes_part.then_some(Contender { name: rival.name, holding: rival.holding, eligible: rival.eligible })
+        let Rival { name, holding, eligible, settled, .. } = *rival;
+        rival.takes_part.then_some(Contender { name, holding, eligible, settled })
     };
     let mut all: Vec<Contender> = vip
         .candidate
@@ -145,6 +209,7 @@ pub(super) fn contenders<'r>(
     if all.iter().any(|contender| contender.eligible) {
         all.retain(|contender| contender.eligible);
     }
-    all.sort_by_key(|contender| !contender.holding);
+    let unsettled = |contender: &Contender| !contender.settled && ctx.rules.hold(Rule::UnsettledLast);
+    all.sort_by_key(|contender| (unsettled(contender), !contender.holding));
     all
 }

@@ -1,6 +1,11 @@
 //! What this node says: heartbeats at every interval, and at once when there is something new.
 
-use super::{Machine, Transmit, peer::PeerState};
+use super::{
+    Machine, Transmit,
+    facts::ticket,
+    peer::{FRONT_PATHS, PeerState},
+    rules::OFFER_TICKET_FOR,
+};
 use crate::{
     election::wire::{self, Claim, Echo, Packet},
     model::{Digest, Heartbeat, Mac, Name, Role},
@@ -8,12 +13,14 @@ use crate::{
 use std::{net::IpAddr, time::Instant};
 
 /// What all datagrams of one statement have in common.
-struct Statement<'a> {
-    me: &'a Name,
+struct Statement {
+    me: Name,
     session: u64,
     round: u64,
     heartbeat: Heartbeat,
-    macs: &'a [Mac],
+    macs: Vec<Mac>,
+    fenced: bool,
+    fronts: Vec<IpAddr>,
     slices: Vec<Vec<Claim>>,
 }
 
@@ -27,6 +34,9 @@ impl Machine {
             let next = self.next_heartbeat + self.heartbeat.interval;
             self.next_heartbeat = if next > now { next } else { now + self.heartbeat.interval };
         }
+        for (peer, path, echo) in std::mem::take(&mut self.replies) {
+            self.reply(now, &peer, path, echo, claims.clone());
+        }
         if due || claims != self.said {
             self.said = claims;
             self.tell(now, |_, _| true);
@@ -36,32 +46,54 @@ impl Machine {
     }
 
     /// Answers a hello directly, outside the regular stream.
-    pub(super) fn reply(&mut self, now: Instant, peer: &Name, path: usize, echo: Echo) {
-        self.round += 1;
-        let claims = self.claims();
-        let Some(statement) = statement(self.me.as_ref(), self.session, self.round, self.heartbeat, &self.macs, claims)
-        else {
-            return;
-        };
+    fn reply(&mut self, now: Instant, peer: &Name, path: u8, echo: Echo, claims: Vec<Claim>) {
+        self.begin_round();
+        let configured = self.local.configured.len();
+        let Some(statement) = self.statement(claims) else { return };
         let Some(state) = self.peers.get_mut(peer) else { return };
         let heard = state.heard;
         let Some(seq) = state.session.stamp_reply(now, path) else { return };
         let packet = statement.packet(peer, path, 0, seq, Some(Echo { hears_you: heard, ..echo }));
+        let path = index_of(path, configured);
         self.transmits.push_back(Transmit::Heartbeat { peer: peer.clone(), path, packet });
     }
 
-    fn tell(&mut self, now: Instant, wanted: impl Fn(&Name, usize) -> bool) {
-        self.round += 1;
-        let claims = self.said.clone();
-        let Some(statement) = statement(self.me.as_ref(), self.session, self.round, self.heartbeat, &self.macs, claims)
-        else {
-            return;
-        };
+    fn tell(&mut self, now: Instant, wanted: impl Fn(&Name, u8) -> bool) {
+        self.begin_round();
+        let configured = self.local.configured.len();
+        let Some(statement) = self.statement(self.said.clone()) else { return };
+        let transmits = &mut self.transmits;
         for (name, peer) in &mut self.peers {
-            for path in (0..peer.ends.len()).filter(|path| wanted(name, *path)) {
-                statement.send(now, name, peer, path, &mut self.transmits);
+            for path in peer.ends.keys().copied().filter(|path| wanted(name, *path)).collect::<Vec<u8>>() {
+                statement.send(now, name, peer, path, |packet| {
+                    let path = index_of(path, configured);
+                    transmits.push_back(Transmit::Heartbeat { peer: name.clone(), path, packet });
+                });
             }
         }
+    }
+
+    /// What is said now can be referred to. Where this node asks for addresses, a ticket makes sure that an answer is
+    /// worth something only for a short time.
+    fn begin_round(&mut self) {
+        self.round += 1;
+        for vip in self.vips.values().filter(|vip| vip.asks) {
+            let id = ticket(self.round, vip.serial);
+            self.transmits.push_back(Transmit::Ticket { id, ttl: OFFER_TICKET_FOR });
+        }
+    }
+
+    fn statement(&self, claims: Vec<Claim>) -> Option<Statement> {
+        Some(Statement {
+            me: self.me.clone()?,
+            session: self.session,
+            round: self.round,
+            heartbeat: self.heartbeat,
+            macs: self.macs.clone(),
+            fenced: self.fenced,
+            fronts: self.local.fronts.iter().map(|front| front.ip()).collect(),
+            slices: wire::slices(claims),
+        })
     }
 
     /// All that this node says of addresses: its Vips', and those it still has although no Vip names them any more.
@@ -89,43 +121,46 @@ fn orphan(ip: IpAddr) -> Claim {
         claiming: false,
         eligible: false,
         takes_part: false,
+        settled: false,
+        verified: true,
+        lost: false,
+        sees_silence: false,
+        has_references: false,
         offer: None,
         reason: "no Vip of this node names the address".to_owned(),
     }
 }
 
-fn statement<'a>(
-    me: Option<&'a Name>,
-    session: u64,
-    round: u64,
-    heartbeat: Heartbeat,
-    macs: &'a [Mac],
-    claims: Vec<Claim>,
-) -> Option<Statement<'a>> {
-    Some(Statement { me: me?, session, round, heartbeat, macs, slices: wire::slices(claims) })
+/// The index of a path, front paths coming after the configured ones, from its number on the wire;
+pub(super) fn index_of(number: u8, configured: usize) -> usize {
+    match number.checked_sub(FRONT_PATHS) {
+        Some(front) => configured + usize::from(front),
+        None => usize::from(number),
+    }
 }
 
-impl Statement<'_> {
-    fn send(
-        &self,
-        now: Instant,
-        name: &Name,
-        peer: &mut PeerState,
-        path: usize,
-        out: &mut std::collections::VecDeque<Transmit>,
-    ) {
+/// and the other way round.
+pub(super) fn number_of(index: usize, configured: usize) -> Option<u8> {
+    match index.checked_sub(configured) {
+        Some(front) => u8::try_from(front).ok()?.checked_add(FRONT_PATHS),
+        None => u8::try_from(index).ok(),
+    }
+}
+
+impl Statement {
+    fn send(&self, now: Instant, name: &Name, peer: &mut PeerState, path: u8, mut out: impl FnMut(Box<Packet>)) {
         for slice in 0..self.slices.len() {
             let Some((seq, echo)) = peer.session.stamp(now, path, peer.heard) else { return };
             let packet = self.packet(name, path, slice, seq, echo);
-            out.push_back(Transmit::Heartbeat { peer: name.clone(), path, packet });
+            out(packet);
         }
     }
 
-    fn packet(&self, to: &Name, path: usize, slice: usize, seq: u64, echo: Option<Echo>) -> Box<Packet> {
+    fn packet(&self, to: &Name, path: u8, slice: usize, seq: u64, echo: Option<Echo>) -> Box<Packet> {
         Box::new(Packet {
             sender: self.me.clone(),
             destination: to.clone(),
-            path: path as u8,
+            path,
             session: self.session,
             seq,
             round: self.round,
@@ -135,7 +170,9 @@ impl Statement<'_> {
             dead_after: self.heartbeat.dead_after,
             echo,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            macs: self.macs.to_vec(),
+            macs: self.macs.clone(),
+            fenced: self.fenced,
+            fronts: self.fronts.clone(),
             claims: self.slices[slice].clone(),
         })
     }

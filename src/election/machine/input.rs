@@ -1,19 +1,22 @@
-//! What comes in from outside: heartbeats, refused datagrams, answers to probes; and who is heard because of it.
+//! What comes in from outside: heartbeats, refused datagrams, the kernel's word on leases; and who is heard because of it.
 
 use super::{
     Machine,
+    heartbeat::number_of,
     peer::{Change, dead_time},
-    probe::Doubt,
-    rules::Rule,
+    rules::{AUDIT_EVERY, CLOCK_STEP, Rule},
 };
 use crate::{
     election::{session::Verdict, wire::Packet},
-    model::{Mac, Name, format_duration},
+    model::{Name, format_duration},
 };
 use std::{
     net::{IpAddr, SocketAddr},
-    time::Instant,
+    time::{Duration, Instant},
 };
+
+/// Hellos that are answered in one step; the others will come again.
+const MAX_REPLIES: usize = 32;
 
 impl Machine {
     /// An authentic heartbeat that came in on `path`. The error is the word under which a refused one is counted.
@@ -28,7 +31,9 @@ impl Machine {
 
     /// A datagram that came in on `path` and could not be verified or read.
     pub fn handle_rejected(&mut self, now: Instant, path: usize, source: SocketAddr, reason: &'static str) {
-        let from = |peer: &&Name| self.peers[*peer].ends.get(path).is_some_and(|ends| ends.1.ip() == source.ip());
+        let number = number_of(path, self.local.configured.len());
+        let remote = |peer: &Name| number.and_then(|path| self.peers[peer].ends.get(&path)).map(|ends| ends.1.ip());
+        let from = |peer: &&Name| remote(peer) == Some(source.ip());
         match self.peers.keys().find(from).cloned() {
             Some(peer) => self.count_refusal(now, &peer, path, reason),
             // One subject for all strangers: sources can be forged, and must not push out what people should read.
@@ -36,59 +41,95 @@ impl Machine {
         }
     }
 
-    /// A probe for `ip` could not be sent: its silence proves nothing.
-    pub fn handle_probe_failed(&mut self, ip: IpAddr) {
-        self.pending = true;
-        let vips = self.vips.values_mut().filter(|vip| vip.candidate.addresses.contains(&ip));
-        vips.filter_map(|vip| vip.probing.as_mut()).for_each(|probing| probing.doubted(Doubt::Unsent(ip)));
+    /// The host of a peer says that nobody listens there (ECONNREFUSED): worth a probe, but no proof.
+    pub fn handle_hint(&mut self, now: Instant, path: usize, source: SocketAddr) {
+        let Some(path) = number_of(path, self.local.configured.len()) else { return };
+        let of = |peer: &&mut super::PeerState| peer.ends.get(&path).is_some_and(|ends| ends.1.ip() == source.ip());
+        for peer in self.peers.values_mut().filter(of) {
+            peer.hint(now);
+            self.pending = true;
+        }
     }
 
-    /// Somebody answers for `ip`.
-    pub fn handle_probe_answer(&mut self, now: Instant, ip: IpAddr, mac: Mac) {
-        if self.macs.contains(&mac) {
+    /// The kernel has carried out a [`super::Transmit::Grant`], or refused it because the ticket had expired.
+    pub fn handle_grant(&mut self, _now: Instant, vip: &Name, granted: bool) {
+        self.pending = true;
+        let waiting = self.vips.get_mut(vip).and_then(|vip| vip.granting.as_mut());
+        if let Some(granting) = waiting {
+            granting.answer = Some(granted);
+        }
+    }
+
+    /// The leases of these addresses have ended although nobody revoked them: this agent was stopped, or kept from
+    /// renewing. Others may own them by now.
+    pub fn handle_lost(&mut self, now: Instant, ips: &[IpAddr]) {
+        if !self.rules.hold(Rule::LostLeaseLeaves) {
             return;
         }
-        let peer = self.peers.iter().find(|(_, peer)| peer.macs.contains(&mac)).map(|(name, _)| name.clone());
-        for vip in self.vips.values_mut().filter(|vip| vip.candidate.addresses.contains(&ip)) {
-            let Some(probing) = &mut vip.probing else { continue };
+        let mut any = false;
+        for vip in self.vips.values_mut().filter(|vip| ips.iter().any(|ip| vip.leased.contains(ip))) {
+            vip.fallen = Some("the lease ended: this agent did not renew it in time");
+            any = true;
+        }
+        if any {
             self.pending = true;
-            if let Some(name) = &peer {
-                probing.doubted(Doubt::Peer(name.clone(), ip));
-                continue;
-            }
-            probing.stranger_answered(now);
-            vip.claiming = false;
-            if vip.foreign.replace((ip, mac)) != Some((ip, mac)) {
-                self.out.event(now, &*vip.candidate.vip, format!("{mac}, which belongs to no peer, answers for {ip}"));
-            }
+            self.peers.values_mut().for_each(|peer| peer.doubt(now));
         }
     }
 
-    fn receive(&mut self, now: Instant, path: usize, packet: Packet) -> Result<(), &'static str> {
+    /// This machine slept (CLOCK_BOOTTIME went ahead of CLOCK_MONOTONIC): whatever was known is old.
+    pub fn handle_jump(&mut self, now: Instant) {
+        if self.rules.hold(Rule::JumpStartsAnew) {
+            self.pending = true;
+            self.vips.values_mut().for_each(|vip| vip.fallen = Some("this machine slept"));
+            self.peers.values_mut().for_each(|peer| peer.forget(now));
+        }
+    }
+
+    /// The wall clock, in milliseconds since 1970. Epochs only grow whatever it does. A step of it may mean that this
+    /// machine was stopped without knowing: then what the others said before proves nothing, and owners look closely.
+    pub fn handle_wall_clock(&mut self, now: Instant, wall_ms: u64) {
+        let elapsed = now.saturating_duration_since(self.wall.1).as_millis() as u64;
+        let step = wall_ms.abs_diff(self.wall.0.saturating_add(elapsed));
+        self.wall = (wall_ms, now);
+        if Duration::from_millis(step) > CLOCK_STEP && self.rules.hold(Rule::FreshNonces) {
+            self.pending = true;
+            self.doubt_until = Some(now + AUDIT_EVERY);
+            self.peers.values_mut().for_each(|peer| peer.session.ask_anew(now));
+        }
+    }
+
+    fn receive(&mut self, now: Instant, arrived_on: usize, packet: Packet) -> Result<(), &'static str> {
         match &self.me {
             Some(me) if packet.sender == *me => return Err("reflected"),
             Some(me) if packet.destination == *me => {}
             _ => return Err("wrong_destination"),
         }
-        if usize::from(packet.path) != path {
+        let path = packet.path;
+        if number_of(arrived_on, self.local.configured.len()) != Some(path) {
             return Err("wrong_path");
         }
+        let first_seq = self.first_seq(now);
         let sender = packet.sender.clone();
         let peer = self.peers.get_mut(&sender).ok_or("unknown_peer")?;
-        let (verdict, news) = peer.receive(now, packet);
-        if news {
+        let (verdict, news) = peer.receive(now, packet, first_seq);
+        if news.view {
             self.out.changed();
         }
         match verdict {
             Verdict::Live { adopted } => {
-                self.pending = true;
+                // What only says the same again can wait for the next step, unless something is going on.
+                self.pending |= news.due || self.busy;
                 if adopted {
                     self.greet.push((sender, path));
                 }
                 Ok(())
             }
             Verdict::Reply(echo) => {
-                self.reply(now, &sender, path, echo);
+                if self.replies.len() < MAX_REPLIES {
+                    self.replies.push((sender, path, echo));
+                }
+                self.pending = true;
                 Err("stale_session")
             }
             Verdict::Refused(reason) => Err(reason),
@@ -96,7 +137,8 @@ impl Machine {
     }
 
     fn count_refusal(&mut self, now: Instant, peer: &Name, path: usize, reason: &'static str) {
-        if let Some(state) = self.peers.get_mut(peer) {
+        let number = number_of(path, self.local.configured.len());
+        if let (Some(state), Some(path)) = (self.peers.get_mut(peer), number) {
             state.reject(path, reason);
         }
         // These come with every restart and with packets that overtake each other: counted, but no event.
@@ -142,6 +184,10 @@ impl Machine {
             if let Some(dead_at) = peer.dead_at() {
                 self.out.wake_at(dead_at);
             }
+        }
+        let fresh = self.peers.values().all(|peer| !peer.heard || peer.session.is_fresh());
+        if self.doubt_until.is_some_and(|until| fresh || now >= until) {
+            self.doubt_until = None;
         }
         newly_heard
     }

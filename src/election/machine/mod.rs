@@ -7,15 +7,21 @@
 //! and claim in turn when it falls silent. A preferred node that returns asks, and is handed the addresses. Two owners
 //! that come to hear each other compare epochs: the lower one leaves at once, the higher one announces anew.
 //!
+//! Nobody is Active without a *lease*: permission by this node's own kernel to speak for the addresses, which ends by
+//! itself unless the agent keeps proving itself. Losing it ends ownership, whatever the agent believes.
+//!
 //! ```text
-//! handle_desired  ─┐                                   ┌─▶ poll_transmit: heartbeats, probes
-//! handle_held      │                                   │
+//! handle_desired  ─┐                                    ┌─▶ poll_transmit: leases, probes, heartbeats (in this order)
+//! handle_held      │                                    │
 //! handle_heartbeat ├─▶ facts ─▶ handle_timeout ─▶ vips ─┼─▶ view: roles, peers, events
-//! handle_probe_…   │           (steps each Vip)         │
-//! clock            ─┘                                   └─▶ poll_timeout: when to step next
+//! handle_sight     │   ▲       (steps each Vip)    │    │
+//! handle_grant …   │   └── segments: references, ◀─┘    │
+//! clock            ─┘           rounds of probes        └─▶ poll_timeout: when to step next
 //! ```
 
+mod audit;
 mod desired;
+mod explain;
 mod facts;
 mod handover;
 mod heartbeat;
@@ -24,25 +30,32 @@ mod look;
 mod outbox;
 mod own;
 mod peer;
+mod peer_view;
 mod probe;
 mod rules;
+mod said;
+mod segment;
+mod sights;
 mod stand_by;
+mod start;
+mod step;
 #[cfg(test)]
 mod tests;
+mod verdict;
 mod vip;
 
 #[cfg(test)]
 pub(super) use rules::Rule;
 pub(super) use rules::Rules;
 
-use super::wire::Packet;
-use crate::model::{ElectionView, Heartbeat, Held, Mac, Name, Role};
+use super::wire::{Echo, Packet};
+use crate::model::{ElectionView, Front, Heartbeat, Held, Mac, Name, Peer, Role};
 use desired::Dropped;
-use facts::Context;
 use outbox::Outbox;
-use peer::PeerState;
+use peer::{Local, PeerState};
+use segment::Segment;
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
@@ -61,8 +74,22 @@ pub struct Machine {
     dropped: Vec<Dropped>,
     peers: BTreeMap<Name, PeerState>,
     vips: BTreeMap<Name, VipState>,
+    /// This node as the files have it.
+    own: Option<Arc<Peer>>,
+    fronts: Vec<Front>,
+    local: Local,
+    segments: BTreeMap<u32, Segment>,
+    /// Addresses that had a lease when the candidates changed last.
+    leased_before: BTreeSet<IpAddr>,
+    fenced: bool,
+    /// What keeps this agent from owning anything, in words.
+    unfit: String,
     /// Wall clock in ms, and when it was read.
     wall: (u64, Instant),
+    /// The highest epoch that earlier processes of this node knew.
+    persisted: u64,
+    /// The wall clock was stepped: until then, or until everybody has been heard anew.
+    doubt_until: Option<Instant>,
     voice: bool,
     rules: Rules,
     out: Outbox,
@@ -74,8 +101,12 @@ pub struct Machine {
     round: u64,
     /// What was last said to everybody.
     said: Vec<super::wire::Claim>,
-    /// Peers that should hear from this node at once, by path.
-    greet: Vec<(Name, usize)>,
+    /// Peers that should hear from this node at once, by path,
+    greet: Vec<(Name, u8)>,
+    /// and those whose hello is to be answered.
+    replies: Vec<(Name, u8, Echo)>,
+    /// Something is going on that every heartbeat may change.
+    busy: bool,
 }
 
 /// What a pass of the reconcile loop has to tell.
@@ -103,6 +134,29 @@ pub enum Transmit {
         /// To be encoded and signed.
         packet: Box<Packet>,
     },
+    /// Put a ticket into the kernel: [`Transmit::Grant`] is refused once it has expired. Must be carried out before
+    /// whatever follows it.
+    Ticket {
+        /// Never used before by this process.
+        id: u64,
+        /// The kernel forgets it after this.
+        ttl: Duration,
+    },
+    /// Take the ticket and start the leases of `ips`, in one step of the kernel; the result is to be handed to
+    /// [`Machine::handle_grant`] at once.
+    Grant {
+        /// For whom.
+        vip: Name,
+        /// Of an earlier [`Transmit::Ticket`].
+        ticket: u64,
+        /// The addresses.
+        ips: Vec<IpAddr>,
+    },
+    /// End the leases of `ips`, before whatever follows this.
+    Revoke {
+        /// The addresses.
+        ips: Vec<IpAddr>,
+    },
     /// An ARP or ND probe.
     Probe {
         /// `ifindex` of the device.
@@ -114,8 +168,8 @@ pub enum Transmit {
 
 impl Machine {
     /// A machine that knows nothing yet. `session`: drawn at random for this process. `wall_ms`: the wall clock in
-    /// milliseconds since 1970.
-    pub fn new(now: Instant, session: u64, wall_ms: u64) -> Self {
+    /// milliseconds since 1970. `highest_epoch`: as remembered from [`Machine::highest_epoch`] of earlier processes, or 0.
+    pub fn new(now: Instant, session: u64, wall_ms: u64, highest_epoch: u64) -> Self {
         Self {
             session,
             born: now,
@@ -126,7 +180,16 @@ impl Machine {
             dropped: Vec::new(),
             peers: BTreeMap::new(),
             vips: BTreeMap::new(),
+            own: None,
+            fronts: Vec::new(),
+            local: Local::default(),
+            segments: BTreeMap::new(),
+            leased_before: BTreeSet::new(),
+            fenced: false,
+            unfit: String::new(),
             wall: (wall_ms, now),
+            persisted: highest_epoch,
+            doubt_until: None,
             voice: true,
             rules: Rules::default(),
             out: Outbox::default(),
@@ -137,12 +200,9 @@ impl Machine {
             round: 0,
             said: Vec::new(),
             greet: Vec::new(),
+            replies: Vec::new(),
+            busy: true,
         }
-    }
-
-    /// The wall clock, in milliseconds since 1970. A clock that jumps is harmless: epochs only grow.
-    pub fn handle_wall_clock(&mut self, now: Instant, wall_ms: u64) {
-        self.wall = (wall_ms, now);
     }
 
     /// Whether this node can speak to its peers, that is, has a key. While it cannot, it does not take their silence
@@ -150,6 +210,36 @@ impl Machine {
     pub fn handle_voice(&mut self, voice: bool) {
         self.pending |= voice != self.voice;
         self.voice = voice;
+    }
+
+    /// Whether this node's kernel enforces leases; said in heartbeats.
+    pub fn handle_fenced(&mut self, fenced: bool) {
+        self.pending |= self.fenced != fenced;
+        self.fenced = fenced;
+    }
+
+    /// What keeps this agent from owning anything, in words; empty if nothing does.
+    pub fn handle_unfit(&mut self, reasons: Vec<String>) {
+        let unfit = reasons.join(", ");
+        self.pending |= self.unfit != unfit;
+        self.unfit = unfit;
+    }
+
+    /// How many packets a device has received in all; for each of [`Self::watched_links`] about every 100 ms.
+    pub fn handle_rx(&mut self, now: Instant, link: u32, packets: u64) {
+        if let Some(segment) = self.segments.get_mut(&link) {
+            segment.receive(now, packets);
+        }
+    }
+
+    /// Devices whose counters matter now.
+    pub fn watched_links(&self) -> Vec<u32> {
+        self.segments.keys().copied().filter(|_| !self.peers.is_empty()).collect()
+    }
+
+    /// The highest epoch of any claim known: to be kept on disk, without making anything wait for the disk.
+    pub fn highest_epoch(&self) -> u64 {
+        self.vips.values().map(VipState::known_epoch).fold(self.persisted, u64::max)
     }
 
     /// A pass of the reconcile loop has ended.
@@ -163,16 +253,18 @@ impl Machine {
         self.dropped.retain(|dropped| told.get(&dropped.vip).is_some_and(|vip| vip.since == dropped.since));
     }
 
-    /// Decides. To be called whenever [`Self::poll_timeout`] is due, after all inputs at hand have been handed in.
+    /// Decides. To be called whenever [`Self::poll_timeout`] is due, after all inputs at hand have been handed in. What
+    /// comes of it is to be carried out in the order of [`Self::poll_transmit`]; after a [`Transmit::Grant`] it is to be
+    /// called once more in the same turn.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.pending = false;
         self.out.wake = None;
         self.forgive_sleep(now);
         let newly_heard = self.refresh_peers(now);
+        self.round += 1;
         self.step_vips(now, newly_heard);
-        for (link, ip) in std::mem::take(&mut self.out.probes) {
-            self.transmits.push_back(Transmit::Probe { link, ip });
-        }
+        self.step_segments(now);
+        self.emit();
         self.speak(now);
         self.stepped_at = now;
     }
@@ -200,8 +292,10 @@ impl Machine {
             vip.candidate.addresses.iter().map(move |ip| (*ip, digest))
         });
         let digests = digests.collect();
+        let ctx = self.me.as_ref().map(|me| self.context(now, me, false));
+        let view = |vip: &VipState| ctx.as_ref().map_or_else(|| vip.view(now), |ctx| vip.explained(ctx));
         ElectionView {
-            vips: self.vips.iter().map(|(name, vip)| (name.clone(), vip.view(now))).collect(),
+            vips: self.vips.iter().map(|(name, vip)| (name.clone(), view(vip))).collect(),
             peers: self.peers.iter().map(|(name, peer)| (name.clone(), peer.view(now, &digests))).collect(),
             events: self.out.events().cloned().collect(),
         }
@@ -219,25 +313,8 @@ impl Machine {
 
     /// Where `peer` listens on the path of this index.
     pub fn remote(&self, peer: &str, path: usize) -> Option<SocketAddr> {
-        self.peers.get(peer)?.ends.get(path).map(|(_, remote)| *remote)
-    }
-
-    fn step_vips(&mut self, now: Instant, newly_heard: bool) {
-        let Some(me) = &self.me else { return };
-        let elapsed = now.saturating_duration_since(self.wall.1).as_millis();
-        let ctx = Context {
-            now,
-            me,
-            wall_ms: self.wall.0.saturating_add(elapsed as u64),
-            peers: &self.peers,
-            held: &self.held,
-            voice: self.voice,
-            newly_heard,
-            rules: self.rules,
-        };
-        for vip in self.vips.values_mut() {
-            vip.step(&ctx, &mut self.out);
-        }
+        let number = heartbeat::number_of(path, self.local.configured.len())?;
+        self.peers.get(peer)?.ends.get(&number).map(|(_, remote)| *remote)
     }
 
     /// A number for the first datagram of a new path: higher than any that this process can have sent on it before.

@@ -1,8 +1,9 @@
-//! What a step gives rise to: probes, events, and the next time at which something is due.
+//! What a step gives rise to: leases to ask for and to end, probes, events, and the next time at which something is due.
 
-use crate::model::ElectionEvent;
+use super::segment::Haste;
+use crate::model::{ElectionEvent, Name};
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -15,6 +16,18 @@ const REFUSAL_EVERY: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
+    /// Addresses whose leases end before anything else is done or said.
+    pub(super) revokes: Vec<IpAddr>,
+    /// Tickets to put into the kernel, and for how long.
+    pub(super) tickets: Vec<(u64, Duration)>,
+    /// Leases to ask for: for which Vip, on which ticket, of which addresses.
+    pub(super) grants: Vec<(Name, u64, Vec<IpAddr>)>,
+    /// Devices on which rounds of probes are wanted.
+    pub(super) probing: BTreeSet<u32>,
+    /// How often references are to be asked, by device.
+    pub(super) haste: BTreeMap<u32, Haste>,
+    /// On some device an answer of a reference is waited for.
+    pub(super) hunting: bool,
     /// Probes to send, by device.
     pub(super) probes: Vec<(u32, IpAddr)>,
     /// The earliest deadline.
@@ -28,6 +41,12 @@ pub(super) struct Outbox {
 impl Outbox {
     pub(super) fn wake_at(&mut self, at: Instant) {
         self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
+    }
+
+    /// Asks for references to be asked at least this often.
+    pub(super) fn hasten(&mut self, link: u32, haste: Haste) {
+        let known = self.haste.entry(link).or_default();
+        *known = haste.max(*known);
     }
 
     pub(super) fn changed(&mut self) {

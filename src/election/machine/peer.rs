@@ -5,21 +5,25 @@ use crate::{
         session::{Session, Verdict},
         wire::{Claim, Packet},
     },
-    model::{Heartbeat, Mac, Peer, PeerView, Role},
+    model::{Heartbeat, Mac, Peer, Role},
 };
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use super::rules::PROBE_LEAD;
+use super::rules::VANISHED_FOR;
 
 /// Addresses of one peer that are remembered; far more than any node has.
 const MAX_CLAIMS: usize = 4096;
 /// A statement of a silent peer is forgotten after this.
 const FORGET_AFTER: Duration = Duration::from_secs(60);
+/// How often a peer vanished is counted up to here.
+const MAX_VANISHED: usize = 16;
+/// On the wire, paths of the Vips' own devices have numbers from here on; those that the files list lie below.
+pub(super) const FRONT_PATHS: u8 = 128;
 /// However short a peer announces its timers: no dead time below this.
 const SHORTEST_DEAD: Duration = Duration::from_millis(20);
 
@@ -27,10 +31,10 @@ const SHORTEST_DEAD: Duration = Duration::from_millis(20);
 pub(super) struct PeerState {
     pub(super) config: Arc<Peer>,
     pub(super) session: Session,
-    /// This node's end and the peer's, by path.
-    pub(super) ends: Vec<(SocketAddr, SocketAddr)>,
+    /// This node's end and the peer's, by the path's number on the wire.
+    pub(super) ends: BTreeMap<u8, (SocketAddr, SocketAddr)>,
     /// Refused packets per path, by reason.
-    pub(super) rejected: Vec<BTreeMap<&'static str, u64>>,
+    pub(super) rejected: BTreeMap<u8, BTreeMap<&'static str, u64>>,
     pub(super) heard: bool,
     pub(super) since: Instant,
     pub(super) last_heard: Option<Instant>,
@@ -42,9 +46,28 @@ pub(super) struct PeerState {
     pub(super) macs: Vec<Mac>,
     pub(super) claims: BTreeMap<IpAddr, HeardClaim>,
     pub(super) version: String,
+    /// Its kernel ends its ownership when its agent stops proving it, as it said last.
+    pub(super) fenced: bool,
+    /// Its own addresses on the Vips' devices, as it said last.
+    fronts: Vec<IpAddr>,
+    /// This node's own ones.
+    local: Local,
+    /// When it fell silent or began anew, of late.
+    vanished: VecDeque<Instant>,
+    /// Its host has said that nobody listens there any more.
+    hinted_at: Option<Instant>,
     hears_us: bool,
     /// Slices seen since the session began, and how many there are.
     slices: (BTreeSet<u16>, u16),
+}
+
+/// Where this node is to be heard.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Local {
+    /// As the files list them.
+    pub(super) configured: Vec<SocketAddr>,
+    /// One on each of the Vips' devices that is on no such path.
+    pub(super) fronts: Vec<SocketAddr>,
 }
 
 /// A statement of a peer, and when it was made.
@@ -53,9 +76,18 @@ pub(super) struct HeardClaim {
     pub(super) claim: Claim,
     /// Since when its role is Active.
     pub(super) active_since: Option<Instant>,
+    pub(super) round: u64,
     at: Instant,
     session: u64,
-    round: u64,
+}
+
+/// What a heartbeat brings.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct News {
+    /// It says something new.
+    pub(super) view: bool,
+    /// A decision may be due because of it.
+    pub(super) due: bool,
 }
 
 /// How hearing a peer has changed.
@@ -66,13 +98,13 @@ pub(super) enum Change {
 }
 
 impl PeerState {
-    pub(super) fn new(now: Instant, config: Arc<Peer>, session: u64, local: &[SocketAddr], first_seq: u64) -> Self {
+    pub(super) fn new(now: Instant, config: Arc<Peer>, session: u64, local: Local, first_seq: u64) -> Self {
         let mut state = Self {
             heartbeat: config.heartbeat,
             config,
-            session: Session::new(session, 0, first_seq),
-            ends: Vec::new(),
-            rejected: Vec::new(),
+            session: Session::new(session, [], first_seq),
+            ends: BTreeMap::new(),
+            rejected: BTreeMap::new(),
             heard: false,
             since: now,
             last_heard: None,
@@ -80,46 +112,108 @@ impl PeerState {
             macs: Vec::new(),
             claims: BTreeMap::new(),
             version: String::new(),
+            fenced: false,
+            fronts: Vec::new(),
+            local,
+            vanished: VecDeque::new(),
+            hinted_at: None,
             hears_us: false,
             slices: (BTreeSet::new(), 0),
         };
-        state.connect(local, first_seq);
+        state.connect(first_seq);
         state
     }
 
     /// Takes a changed configuration; what is known of the peer stays.
-    pub(super) fn configure(&mut self, config: Arc<Peer>, local: &[SocketAddr], first_seq: u64) {
-        self.config = config;
+    pub(super) fn configure(&mut self, config: Arc<Peer>, local: Local, first_seq: u64) {
+        (self.config, self.local) = (config, local);
         if !self.heard {
             self.heartbeat = self.config.heartbeat;
         }
-        self.connect(local, first_seq);
+        self.connect(first_seq);
     }
 
-    fn connect(&mut self, local: &[SocketAddr], first_seq: u64) {
-        self.ends = local.iter().copied().zip(self.config.addresses.iter().copied()).collect();
-        self.session.resize(self.ends.len(), first_seq);
-        self.rejected.resize_with(self.ends.len(), BTreeMap::new);
+    fn connect(&mut self, first_seq: u64) {
+        let configured = self.local.configured.iter().copied().zip(self.config.addresses.iter().copied());
+        self.ends = (0..FRONT_PATHS).zip(configured).collect();
+        let port = self.config.addresses.first().map_or(0, SocketAddr::port);
+        let remote = self.fronts.iter().map(|ip| SocketAddr::new(*ip, port));
+        let fronts = self.local.fronts.iter().copied().zip(remote);
+        let paths = (FRONT_PATHS..=u8::MAX).zip(fronts);
+        self.ends.extend(paths.filter(|(_, (local, remote))| local.is_ipv4() == remote.is_ipv4()));
+        self.session.set_paths(self.ends.keys().copied(), first_seq);
+        self.rejected.retain(|path, _| self.ends.contains_key(path));
     }
 
-    pub(super) fn receive(&mut self, now: Instant, packet: Packet) -> (Verdict, bool) {
+    pub(super) fn receive(&mut self, now: Instant, packet: Packet, first_seq: u64) -> (Verdict, News) {
         let verdict = self.session.receive(now, &packet);
-        let Verdict::Live { adopted } = verdict else { return (verdict, false) };
+        let Verdict::Live { adopted } = verdict else { return (verdict, News::default()) };
         if adopted {
             self.slices.0.clear();
+            // While it was thought to be there it has begun anew.
+            if self.heard {
+                self.note_vanished(now);
+            }
         }
         self.slices.0.insert(packet.slice);
         self.slices.1 = packet.slices;
-        self.last_heard = Some(now);
-        self.hears_us = packet.echo.is_some_and(|echo| echo.hears_you);
-        self.heartbeat = Heartbeat { interval: packet.interval, dead_after: packet.dead_after };
+        let late = !self.heard || self.is_quiet(now);
+        (self.last_heard, self.hinted_at) = (Some(now), None);
+        let hears_us = packet.echo.is_some_and(|echo| echo.hears_you);
         let mut news = self.macs != packet.macs || self.version != packet.version;
-        self.macs = packet.macs;
-        self.version = packet.version;
+        news |= self.fenced != packet.fenced || self.hears_us != hears_us;
+        self.hears_us = hears_us;
+        self.heartbeat = Heartbeat { interval: packet.interval, dead_after: packet.dead_after };
+        (self.macs, self.version, self.fenced) = (packet.macs, packet.version, packet.fenced);
+        if self.fronts != packet.fronts {
+            self.fronts = packet.fronts;
+            self.connect(first_seq);
+            news = true;
+        }
         for claim in packet.claims {
             news |= self.hear(now, packet.session, packet.round, claim);
         }
-        (verdict, news)
+        (verdict, News { view: news, due: news || adopted || late })
+    }
+
+    /// Its silence has become worth a probe, whatever the clock says.
+    pub(super) fn hint(&mut self, now: Instant) {
+        if self.heard {
+            self.hinted_at.get_or_insert(now);
+        }
+    }
+
+    /// A heartbeat is missing.
+    pub(super) fn is_quiet(&self, now: Instant) -> bool {
+        let missed = self.last_heard.is_none_or(|at| now >= at + self.heartbeat.interval * 3 / 2);
+        !self.heard || missed || self.hinted_at.is_some()
+    }
+
+    /// What was heard before proves nothing any more: all of its claims must be heard anew.
+    pub(super) fn doubt(&mut self, now: Instant) {
+        self.slices.0.clear();
+        self.session.ask_anew(now);
+        self.mutual_since = None;
+    }
+
+    /// As if it had never been heard; its Ethernet addresses are remembered.
+    pub(super) fn forget(&mut self, now: Instant) {
+        self.doubt(now);
+        (self.heard, self.last_heard, self.since) = (false, None, now);
+        self.hears_us = false;
+        self.claims.clear();
+    }
+
+    /// How often it vanished in the last ten minutes.
+    pub(super) fn vanished(&self, now: Instant) -> u32 {
+        self.vanished.iter().filter(|at| now < **at + VANISHED_FOR).count() as u32
+    }
+
+    fn note_vanished(&mut self, now: Instant) {
+        if self.vanished.len() == MAX_VANISHED {
+            self.vanished.pop_front();
+        }
+        self.vanished.push_back(now);
     }
 
     /// Counts the peer's silence anew if this agent was stopped for `slept`: it could not have heard anything.
@@ -147,6 +241,9 @@ impl PeerState {
         }
         self.heard = heard;
         self.since = now;
+        if !heard {
+            self.note_vanished(now);
+        }
         Some(if heard { Change::Heard } else { Change::Lost })
     }
 
@@ -161,10 +258,17 @@ impl PeerState {
         self.heard.then_some(self.last_heard? + self.dead_time())
     }
 
-    /// When its silence is worth a probe: at the second missed heartbeat, but not long before its end.
-    pub(super) fn suspect_at(&self) -> Option<Instant> {
+    /// When its silence is worth a probe: at the second missed heartbeat, but not longer before its end than the probes
+    /// take; at once if its host has said that nobody listens there.
+    pub(super) fn suspect_at(&self, probe_time: Duration) -> Option<Instant> {
         let missed = self.last_heard? + self.heartbeat.interval * 3 / 2;
-        Some(missed.max(self.dead_at()?.checked_sub(PROBE_LEAD)?))
+        let at = self.dead_at()?.checked_sub(probe_time).map_or(missed, |lead| missed.max(lead));
+        Some(self.hinted_at.map_or(at, |hinted| at.min(hinted)))
+    }
+
+    /// Its heartbeats have never arrived, so its Ethernet addresses are not known.
+    pub(super) fn is_unmet(&self) -> bool {
+        self.macs.is_empty()
     }
 
     /// Each hears the other.
@@ -183,38 +287,9 @@ impl PeerState {
         (self.heard && now < heard.at + self.dead_time()).then_some(heard)
     }
 
-    pub(super) fn reject(&mut self, path: usize, reason: &'static str) {
-        if let Some(counts) = self.rejected.get_mut(path) {
-            *counts.entry(reason).or_default() += 1;
-        }
-    }
-
-    pub(super) fn view(&self, now: Instant, digests: &BTreeMap<IpAddr, crate::model::Digest>) -> PeerView {
-        let claims = || self.claims.iter().filter(|(ip, _)| self.claim(now, ip).is_some());
-        let paths = self.ends.iter().zip(self.session.paths()).zip(&self.rejected);
-        PeerView {
-            heard: self.heard,
-            hears_us: self.mutual(),
-            since: self.since,
-            paths: paths
-                .map(|((&(local, remote), path), rejected)| crate::model::PathView {
-                    local,
-                    remote,
-                    up: path.heard_at.is_some_and(|at| now < at + self.dead_time()),
-                    rtt: path.rtt,
-                    received: path.received,
-                    sent: path.sent,
-                    lost: path.lost,
-                    rejected: rejected.clone(),
-                })
-                .collect(),
-            macs: self.macs.clone(),
-            roles: claims().map(|(ip, heard)| (*ip, heard.claim.role)).collect(),
-            differs: claims()
-                .filter(|(ip, heard)| digests.get(*ip).is_some_and(|digest| *digest != heard.claim.digest))
-                .map(|(ip, _)| *ip)
-                .collect(),
-            version: self.version.clone(),
+    pub(super) fn reject(&mut self, path: u8, reason: &'static str) {
+        if self.ends.contains_key(&path) {
+            *self.rejected.entry(path).or_default().entry(reason).or_default() += 1;
         }
     }
 

@@ -8,12 +8,11 @@
 use super::{
     facts::{Context, Rival, contenders, owner},
     outbox::Outbox,
-    peer::dead_time,
-    probe::{Doubt, Probing, Verdict},
-    rules::{ANSWER_PATIENCE, DEFER, DEFER_STEP, DETER_FOR, PROBE_TIME, Rule, START_LIMIT, START_SLACK},
+    probe::Ready,
+    rules::{DEFER, DEFER_STEP, DETER_FOR, OFFER_TICKET_FOR, Rule},
     vip::VipState,
 };
-use crate::model::{FailbackMode, Role, format_duration};
+use crate::model::{FailbackMode, Name, Role, format_duration};
 use std::time::{Duration, Instant};
 
 /// When this node may claim.
@@ -22,12 +21,17 @@ struct Turn {
     from: Instant,
     /// The claim may follow.
     at: Instant,
-    /// The old owner has let go in favour of this node: no probes needed.
-    offered: bool,
+    /// The old owner has let go in favour of this node, in answer to the question of that round: no probes needed.
+    offered: Option<u64>,
 }
 
 impl VipState {
     pub(super) fn stand_by(&mut self, ctx: &Context, rivals: &[Rival], out: &mut Outbox) {
+        match &self.granting {
+            Some(granting) if granting.round == ctx.round => return,
+            Some(_) => return self.granted(ctx, rivals, out),
+            None => {}
+        }
         self.end_release(ctx, rivals, out);
         let blocked = self.blockers(ctx, rivals).next().is_some();
         if blocked || self.release.is_some() {
@@ -37,14 +41,14 @@ impl VipState {
         }
         match owner(rivals) {
             Some(owner) => self.follow(ctx, owner, rivals, out),
-            None => self.asks = false,
+            None => self.asks = rivals.iter().any(|rival| rival.releases_to_me) && self.takes_part(),
         }
         self.explain_holder(ctx, rivals, out);
         match self.turn(ctx, rivals, out) {
             Some(turn) => self.approach(ctx, &turn, rivals, out),
             None => self.rest(),
         }
-        if self.role == Role::Initialize {
+        if self.role == Role::Initialize && self.granting.is_none() {
             self.finish_start(ctx, rivals, out);
         }
     }
@@ -58,7 +62,10 @@ impl VipState {
             self.explain(why, out);
         }
         // Until the heir has the addresses, this node may go on serving those who do not know it yet.
-        self.graceful &= !owner.holding;
+        if self.graceful && owner.holding {
+            (self.graceful, self.removing) = (false, true);
+            out.changed();
+        }
         self.asks = self.should_ask(ctx, owner, rivals, out);
     }
 
@@ -67,11 +74,22 @@ impl VipState {
     fn blockers<'r, 'a>(&self, ctx: &Context, rivals: &'r [Rival<'a>]) -> impl Iterator<Item = &'r Rival<'a>> {
         let holds = self.holds(ctx);
         let wait = ctx.rules.hold(Rule::WaitForRelease);
-        rivals.iter().filter(move |rival| rival.active() || (rival.holding && !holds && wait))
+        let open = ctx.rules.hold(Rule::OfferOccupies);
+        let stands = |rival: &&Rival| {
+            let owns = rival.active() || (rival.holding && !holds && wait && !rival.merely_has(ctx));
+            let gives = rival.offers_elsewhere || (rival.releases_to_me && wait && rival.offers.is_none());
+            (owns && rival.stands(ctx, self)) || (gives && open)
+        };
+        let blockers: Vec<&Rival> = rivals.iter().filter(stands).collect();
+        blockers.into_iter()
     }
 
     fn turn(&mut self, ctx: &Context, rivals: &[Rival], out: &mut Outbox) -> Option<Turn> {
         if self.release.is_some() {
+            return None;
+        }
+        if self.deaf {
+            self.explain_unusable(rivals, out);
             return None;
         }
         let started = self.start_end(ctx)?;
@@ -83,7 +101,7 @@ impl VipState {
             self.explain_unusable(rivals, out);
             return None;
         };
-        let offered = blockers.is_empty() && rivals.iter().any(|rival| rival.offers);
+        let offered = rivals.iter().find_map(|rival| rival.offers).filter(|_| blockers.is_empty());
         let defer = if rank == 0 { Duration::ZERO } else { DEFER + DEFER_STEP * rank as u32 };
         let base = match blockers.iter().filter_map(|rival| rival.peer.dead_at()).max() {
             Some(dead_at) => dead_at,
@@ -93,83 +111,115 @@ impl VipState {
             return None;
         }
         let at = (base + defer).max(started);
-        let suspect = blockers.iter().filter_map(|rival| rival.peer.suspect_at()).max();
-        let lead = at.checked_sub(PROBE_TIME).unwrap_or(at);
+        let lead = self.probe_time(ctx);
+        let suspect = blockers.iter().filter_map(|rival| rival.peer.suspect_at(lead)).max();
+        let lead = at.checked_sub(lead).unwrap_or(at);
         let from = match suspect {
             Some(suspect) if rank == 0 => suspect,
             _ if rank == 0 => lead.max(base).min(at),
             _ => lead,
         };
-        if blockers.is_empty() && rank > 0 && !offered {
+        if blockers.is_empty() && rank > 0 && offered.is_none() {
             let first = line.first().map(|contender| contender.name.to_string()).unwrap_or_default();
             self.explain(format!("nobody is Active; {first} comes first and may claim"), out);
         }
         Some(Turn { from, at, offered })
     }
 
-    /// Probes, and claims when the time has come and nobody answers.
+    /// Probes, and asks for the lease when the time has come and nobody answers.
     fn approach(&mut self, ctx: &Context, turn: &Turn, rivals: &[Rival], out: &mut Outbox) {
-        if turn.offered {
-            return self.claim(ctx, &self.because(ctx, rivals), out);
+        if let Some(round) = turn.offered {
+            return self.take_offer(ctx, round, rivals, out);
         }
         if ctx.now < turn.from {
             self.rest();
             return out.wake_at(turn.from);
         }
-        self.probe(ctx, out);
-        let Some(vacant) = self.vacant_since.filter(|_| ctx.now >= turn.at) else {
-            return out.wake_at(turn.at);
+        let may = self.may_claim(ctx, turn, rivals, out);
+        let proof_needed = rivals.iter().any(|rival| rival.active() && !rival.verified);
+        match self.probe(ctx, turn.at, may, out) {
+            Some(ready) if ready.verified || !proof_needed => {
+                let because = self.because(ctx, rivals);
+                self.ask_for_lease(ctx, ready, because, false, out);
+            }
+            _ => self.explain_waiting(ctx, out),
+        }
+    }
+
+    /// Nothing but the wire stands against a claim now.
+    fn may_claim(&mut self, ctx: &Context, turn: &Turn, rivals: &[Rival], out: &mut Outbox) -> bool {
+        let Some(vacant) = self.vacant_since.filter(|_| ctx.now >= turn.at && !self.removing) else {
+            if turn.at > ctx.now {
+                out.wake_at(turn.at);
+            }
+            return false;
         };
-        if self.deterred(ctx, vacant, rivals) {
+        if let Some((why, until)) = self.heard_having(ctx) {
+            out.wake_at(until);
+            self.explain(format!("nobody is Active, but {why}"), out);
+            return false;
+        }
+        !self.deterred(ctx, vacant, rivals)
+    }
+
+    /// The old owner has let go: the lease is taken on the ticket of the question that the offer answers.
+    fn take_offer(&mut self, ctx: &Context, round: u64, rivals: &[Rival], out: &mut Outbox) {
+        if self.tried_offer == Some(round) || self.removing {
             return;
         }
-        if self.wire_is_free(ctx, vacant, out) {
-            self.claim(ctx, &self.because(ctx, rivals), out);
+        self.tried_offer = Some(round);
+        let mut ticket = super::facts::ticket(round, self.serial);
+        if !ctx.rules.hold(Rule::OfferExpires) {
+            ticket = ctx.ticket(self.serial);
+            out.tickets.push((ticket, OFFER_TICKET_FOR));
         }
+        let because = self.because(ctx, rivals);
+        self.ask_for_lease(ctx, Ready { ticket, verified: true }, because, true, out);
     }
 
-    fn probe(&mut self, ctx: &Context, out: &mut Outbox) {
-        let probing = self.probing.get_or_insert_with(|| Probing::new(ctx.now));
-        if probing.tick(ctx.now)
-            && let Some(link) = self.candidate.link.filter(|_| self.candidate.probed)
-        {
-            out.probes.extend(self.candidate.addresses.iter().map(|ip| (link, *ip)));
+    /// The kernel has answered, in the turn in which it was asked.
+    fn granted(&mut self, ctx: &Context, rivals: &[Rival], out: &mut Outbox) {
+        let Some(granting) = self.granting.take() else { return };
+        if granting.answer != Some(true) {
+            // Asked for too late, or never carried out: whatever was known is too old.
+            self.probing = None;
+            out.wake_at(ctx.now);
+            return;
         }
-        out.wake_at(probing.next_at());
-        if probing.stranger_is_gone() {
-            self.foreign = None;
+        self.leased.extend(&granting.ips);
+        if self.blockers(ctx, rivals).next().is_some() {
+            return self.revoke(out);
         }
-        self.claiming = self.foreign.is_none();
+        self.take(ctx, &granting, out);
     }
 
-    /// Whether the probes allow a claim now; says why not.
-    fn wire_is_free(&mut self, ctx: &Context, vacant: Instant, out: &mut Outbox) -> bool {
-        let Some(probing) = &self.probing else { return false };
-        let alone = self.candidate.nodes.iter().all(|node| node == ctx.me || !ctx.peers.contains_key(node));
-        let silent = probing.verdict() == Verdict::Silent || (alone && !self.candidate.probed);
-        if silent || !ctx.rules.hold(Rule::SilentProbes) {
-            self.foreign = None;
-            return true;
-        }
+    /// How long the probes before a claim take.
+    fn probe_time(&self, ctx: &Context) -> Duration {
+        let segment = self.wire().and_then(|link| ctx.segments.get(&link));
+        let suspects: Vec<&Name> = self.suspects(ctx);
+        segment.map_or(Duration::ZERO, |segment| segment.probe_time(ctx.now, &suspects))
+    }
+
+    fn explain_waiting(&mut self, ctx: &Context, out: &mut Outbox) {
+        let Some(probing) = &self.probing else { return };
         if let Some((ip, mac)) = self.foreign {
-            self.explain(format!("nobody is Active, but {ip} is answered by {mac}, which belongs to no peer"), out);
-            return !ctx.rules.hold(Rule::ForeignRespected);
+            return self
+                .explain(format!("nobody is Active, but {ip} is answered by {mac}, which belongs to no peer"), out);
         }
-        let (since, what) = match &probing.doubt {
-            None => return false,
-            Some(Doubt::Peer(name, ip)) => {
-                let lost = ctx.peers.get(name).filter(|peer| !peer.heard).map(|peer| peer.since);
-                (lost.unwrap_or(vacant), format!("a device of {name} still answers for {ip}"))
-            }
-            Some(Doubt::Unsent(ip)) => (vacant, format!("{ip} cannot be probed")),
+        if self.vacant_since.is_none() {
+            return;
+        }
+        let recent = |at: Instant| ctx.now < at + super::rules::SIGHT_FOR;
+        let seen = self.other.as_ref().filter(|other| recent(other.at));
+        let why = match (probing.blind_since, seen.and_then(|other| Some((other.ip, other.peer.as_ref()?)))) {
+            (Some(_), _) => "no host on the segment answers this node, so nobody could be served from here".to_owned(),
+            (None, Some((ip, peer))) => format!("a device of {peer} still answers for {ip}"),
+            (None, None) => match self.unsent.filter(|_| self.answered_at.is_some_and(recent)) {
+                Some(ip) => format!("{ip} cannot be probed"),
+                None => return,
+            },
         };
-        let until = since + ANSWER_PATIENCE;
-        if ctx.now >= until && ctx.rules.hold(Rule::AnswerPatience) {
-            return true;
-        }
-        out.wake_at(until);
-        self.explain(format!("nobody is Active, but {what}; waiting at most 1s"), out);
-        false
+        self.explain(format!("nobody is Active, but {why}"), out);
     }
 
     /// Somebody who comes before this node is about to claim.
@@ -177,7 +227,11 @@ impl VipState {
         let holds = self.holds(ctx);
         ctx.now < vacant + DETER_FOR
             && rivals.iter().any(|rival| {
-                let before = if rival.holding == holds { rival.precedes(ctx, self) } else { rival.holding };
+                let before = match () {
+                    () if rival.settled != self.settled && ctx.rules.hold(Rule::UnsettledLast) => rival.settled,
+                    () if rival.holding != holds => rival.holding,
+                    () => rival.precedes(ctx, self),
+                };
                 rival.claiming && rival.takes_part && before && !self.has_refused(ctx.now, rival.name)
             })
     }
@@ -186,72 +240,14 @@ impl VipState {
         self.probing = None;
         self.claiming = false;
         self.foreign = None;
-    }
-
-    /// When the others have had their chance to be heard; `None`: not to be known yet.
-    fn start_end(&mut self, ctx: &Context) -> Option<Instant> {
-        if self.started {
-            return Some(self.created);
-        }
-        let mut others = self.candidate.nodes.iter().filter_map(|node| ctx.peers.get(node)).peekable();
-        if !ctx.voice && others.peek().is_some() {
-            return None;
-        }
-        let mut end = self.created;
-        let mut all_heard = true;
-        for peer in others {
-            all_heard &= peer.complete();
-            end = end.max(self.created + dead_time(peer.heartbeat) + START_SLACK);
-        }
-        self.started = all_heard || ctx.now >= end;
-        Some(if self.started { self.created } else { end })
-    }
-
-    /// Leaves Initialize, unless this node has the addresses and is about to claim them: Backup would remove them.
-    fn finish_start(&mut self, ctx: &Context, rivals: &[Rival], out: &mut Outbox) {
-        if let Some(other) = self.first_holder(ctx, rivals) {
-            return self.leave_start(ctx, format!("{other} has the addresses too and comes first"), out);
-        }
-        if !self.takes_part() {
-            return self.leave_start(ctx, self.reason(), out);
-        }
-        if self.start_end(ctx).is_none() || !self.started {
-            return;
-        }
-        let longest = ctx.peers.values().map(|peer| dead_time(peer.heartbeat)).max().unwrap_or_default();
-        let limit = self.created + longest + START_SLACK + START_LIMIT;
-        let other = rivals.iter().any(|rival| rival.eligible);
-        // What a stranger answers for is not claimed: then this node is not in the way of one that knows better.
-        let usable = !other || (self.eligible() && self.foreign.is_none());
-        if self.holds(ctx) && usable && ctx.now < limit {
-            out.wake_at(limit);
-            return self.explain("has the addresses and makes sure that nobody else does".into(), out);
-        }
-        let why = match self.foreign {
-            Some((ip, mac)) => format!("{ip} is answered by {mac}, which belongs to no peer"),
-            None => "nobody is Active yet".to_owned(),
-        };
-        self.leave_start(ctx, why, out);
-    }
-
-    /// Another node that has the addresses as well and comes before this one. Two such must not wait for each other.
-    fn first_holder(&self, ctx: &Context, rivals: &[Rival]) -> Option<String> {
-        let first = |rival: &&Rival| rival.holding && rival.takes_part && rival.precedes(ctx, self);
-        rivals.iter().find(first).filter(|_| self.holds(ctx)).map(|rival| rival.name.to_string())
-    }
-
-    /// Becomes Backup; an attempt to claim that is under way goes on.
-    fn leave_start(&mut self, ctx: &Context, why: String, out: &mut Outbox) {
-        let (probing, vacant, claiming) = (self.probing.take(), self.vacant_since, self.claiming);
-        self.become_role(ctx, Role::Backup, why, out);
-        (self.probing, self.vacant_since, self.claiming) = (probing, vacant, claiming);
+        self.tried_offer = None;
     }
 
     fn because(&self, ctx: &Context, rivals: &[Rival]) -> String {
         if self.candidate.nodes.iter().all(|node| node == ctx.me) {
             return "the only node of the Vip".to_owned();
         }
-        if let Some(offerer) = rivals.iter().find(|rival| rival.offers) {
+        if let Some(offerer) = rivals.iter().find(|rival| rival.offers.is_some()) {
             return format!("{} handed over", offerer.name);
         }
         if self.holds(ctx) {

@@ -4,35 +4,39 @@
 //!                  an owner is heard, or the others are
 //!                  heard (or silent) and we hold nothing
 //!   ┌────────────┐ ───────────────────────────────▶ ┌────────┐
-//!   │ Initialize │                                  │ Backup │ ◀─┐
-//!   └────────────┘                                  └────────┘   │ a higher epoch is heard (at once)
-//!         │ we hold the addresses,                       │       │ a peer asks and is entitled (gracefully)
-//!         │ nobody is Active,                   vacant,  │       │ this node leaves (gracefully)
-//!         │ the wire is silent             our turn, and │       │ its device is gone (at once)
-//!         │                           the wire is silent,│       │
-//!         │                          or it was offered us│       │
-//!         │                                              ▼       │
-//!         └──────────────────────────────────────────▶ ┌────────┐│
-//!                                                      │ Active │┘
-//!                                                      └────────┘
+//!   │ Initialize │                                  │ Backup │ ◀─┐ at once, the lease revoked:
+//!   └────────────┘                                  └────────┘   │   a higher epoch is heard, or its answers seen
+//!         │ we hold the addresses,                       │       │   the lease was lost, the machine slept
+//!         │ nobody is Active,                   vacant,  │       │   the device is gone, deaf, or the agent unfit
+//!         │ the wire is silent             our turn, and │       │ gracefully, the lease muted and revoked at the end:
+//!         │                           the wire is silent,│       │   a peer asks and is entitled
+//!         │                          or it was offered us│       │   nobody sees this node's answers
+//!         │                                              │       │   this node leaves
+//!         └───────────────▶ grant ◀──────────────────────┘       │
+//!                   refused: │ │ the kernel leases              │
+//!                ask anew ◀──┘ └──────────────────▶ ┌────────┐   │
+//!                                                   │ Active │ ──┘
+//!                                                   └────────┘
 //! ```
 //!
-//! A Vip is *vacant* while no peer that is heard owns or has any of its addresses. [`step`](VipState::step) looks at
-//! the whole situation each time; nothing depends on having seen the moment at which something changed.
+//! Nobody is Active without a lease. After a lost lease or a sleep the start rule applies anew: nothing is claimed
+//! before the others have been heard again, or are silent for good.
+//!
+//! A Vip is *vacant* while no peer that is heard owns, has or offers any of its addresses. [`step`](VipState::step)
+//! looks at the whole situation each time; nothing depends on having seen the moment at which something changed.
 
 use super::{
+    audit::Audit,
     facts::{Contender, Context, Rival},
     handover::{Refusal, Release},
     outbox::Outbox,
-    probe::Probing,
-    rules::Rule,
+    probe::{Granting, Probing},
+    rules::{LOST_FOR, Rule},
+    sights::Other,
 };
-use crate::{
-    election::wire::Claim,
-    model::{Candidate, Mac, Name, Role, VipView},
-};
+use crate::model::{Candidate, Mac, Name, Role};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     time::{Duration, Instant},
 };
@@ -40,6 +44,8 @@ use std::{
 #[derive(Debug)]
 pub(super) struct VipState {
     pub(super) candidate: Candidate,
+    /// Tells the Vips of this node apart in tickets.
+    pub(super) serial: u64,
     pub(super) role: Role,
     pub(super) since: Instant,
     pub(super) why: String,
@@ -57,6 +63,9 @@ pub(super) struct VipState {
     /// The reconcile loop may have been told to add the addresses and has not reported since that it was told to remove
     /// them: what it last saw on the devices proves nothing.
     pub(super) may_hold: bool,
+    /// A pass of the reconcile loop may be under way that removes the addresses and ends their leases: a lease that is
+    /// granted now would be ended with them.
+    pub(super) removing: bool,
     /// When Initialize began.
     pub(super) created: Instant,
     /// The others have been heard or are silent for good.
@@ -65,7 +74,7 @@ pub(super) struct VipState {
     pub(super) probing: Option<Probing>,
     pub(super) release: Option<Release>,
     pub(super) refused: BTreeMap<Name, Refusal>,
-    /// Said in heartbeats; see [`Claim`].
+    /// Said in heartbeats; see [`crate::election::wire::Claim`].
     pub(super) asks: bool,
     pub(super) claiming: bool,
     /// Since when nothing speaks against this node.
@@ -77,6 +86,49 @@ pub(super) struct VipState {
     pub(super) conflict_since: Option<Instant>,
     pub(super) dual_owner: Duration,
     pub(super) others_occupy: bool,
+    /// Addresses that the kernel lets this node speak for; also, until it ends, after a graceful release.
+    pub(super) leased: BTreeSet<IpAddr>,
+    pub(super) granting: Option<Granting>,
+    /// The offer that was tried last.
+    pub(super) tried_offer: Option<u64>,
+    /// What was found out about this node between two steps that ends any ownership, in words.
+    pub(super) fallen: Option<&'static str>,
+    /// See [`crate::election::wire::Claim::verified`].
+    pub(super) verified: bool,
+    pub(super) proven_since: Option<Instant>,
+    /// It was handed over by the owner before.
+    pub(super) by_offer: bool,
+    /// The last answer that stands against a claim.
+    pub(super) answered_at: Option<Instant>,
+    /// A probe for this address could not be sent.
+    pub(super) unsent: Option<IpAddr>,
+    /// Another host that has an address, as last seen.
+    pub(super) other: Option<Other>,
+    /// This node claimed in spite of the answers of an unfenced peer's kernel: it is the other's turn to leave, if
+    /// anybody there still can.
+    pub(super) by_patience: bool,
+    /// It left because of answers: they are not disregarded after that.
+    pub(super) patience_spent: bool,
+    pub(super) audit: Audit,
+    /// This node sees silence while another one owns; see [`crate::election::wire::Claim`].
+    pub(super) sees_silence: bool,
+    pub(super) has_references: bool,
+    /// Nothing comes in on the device.
+    pub(super) deaf: bool,
+    /// References once answered here, and none does now.
+    pub(super) blind: bool,
+    pub(super) settled: bool,
+    /// Until when this node says that it lost a conflict.
+    pub(super) lost_until: Option<Instant>,
+    /// A rival says so.
+    pub(super) rival_lost: bool,
+    pub(super) announced_at: Option<Instant>,
+    /// Until when it does not want the addresses back that it gave to somebody who is seen better.
+    pub(super) yielded_until: Option<Instant>,
+    /// It leaves and has handed over, but its agent still runs: if everybody else falls silent, it serves.
+    pub(super) last_resort: bool,
+    /// What keeps the agent from owning anything.
+    pub(super) unfit: String,
 }
 
 impl VipState {
@@ -95,6 +147,7 @@ impl VipState {
             owner_holds: false,
             foreign: None,
             may_hold: false,
+            removing: false,
             created: now,
             started: false,
             vacant_since: None,
@@ -109,6 +162,31 @@ impl VipState {
             conflict_since: None,
             dual_owner: Duration::ZERO,
             others_occupy: false,
+            serial: 0,
+            leased: BTreeSet::new(),
+            granting: None,
+            tried_offer: None,
+            fallen: None,
+            verified: true,
+            proven_since: None,
+            by_offer: false,
+            answered_at: None,
+            unsent: None,
+            other: None,
+            by_patience: false,
+            patience_spent: false,
+            audit: Audit::default(),
+            sees_silence: false,
+            has_references: false,
+            deaf: false,
+            blind: false,
+            settled: false,
+            lost_until: None,
+            rival_lost: false,
+            announced_at: None,
+            yielded_until: None,
+            last_resort: false,
+            unfit: String::new(),
         }
     }
 
@@ -116,13 +194,21 @@ impl VipState {
     pub(super) fn step(&mut self, ctx: &Context, out: &mut Outbox) {
         let rivals = Rival::gather(ctx, self);
         self.look(ctx, &rivals, out);
+        self.look_at_wire(ctx, &rivals, out);
         let before = self.role;
         self.act(ctx, &rivals, out);
         // What follows from the new role is not left to the next step; one change a step is enough for all schedules.
         if self.role != before {
             self.act(ctx, &rivals, out);
         }
+        self.audit(ctx, &rivals, out);
         self.note_owner(ctx, &rivals, out);
+    }
+
+    /// Something is going on that every heartbeat may change.
+    pub(super) fn busy(&self) -> bool {
+        let claims = self.role == Role::Initialize || self.probing.is_some() || self.granting.is_some();
+        claims || self.release.is_some() || self.asks || self.conflict_since.is_some() || !self.started
     }
 
     /// Place in the order of preference.
@@ -136,8 +222,10 @@ impl VipState {
     }
 
     /// The reconcile loop has reported after acting on a view in which this Vip was `told`.
-    pub(super) fn acted_on(&mut self, told: Option<&VipView>) {
-        if self.role != Role::Active && told.is_some_and(|told| told.role == self.role && told.since == self.since) {
+    pub(super) fn acted_on(&mut self, told: Option<&crate::model::VipView>) {
+        let Some(told) = told.filter(|told| told.role == self.role && told.since == self.since) else { return };
+        self.removing &= told.graceful != self.graceful;
+        if self.role != Role::Active {
             self.may_hold = false;
         }
     }
@@ -149,32 +237,34 @@ impl VipState {
 
     /// Nothing speaks against this node.
     pub(super) fn eligible(&self) -> bool {
-        self.takes_part() && self.candidate.eligibility.is_eligible() && self.cannot_hold_until.is_none()
+        let able = self.unfit.is_empty() && self.cannot_hold_until.is_none() && !self.deaf;
+        self.takes_part() && self.candidate.eligibility.is_eligible() && able
     }
 
     /// What speaks against this node, in words.
     pub(super) fn reason(&self) -> String {
         let eligibility = &self.candidate.eligibility;
-        if eligibility.leaving {
-            return "the agent is leaving".to_owned();
+        match () {
+            () if eligibility.leaving => "the agent is leaving".to_owned(),
+            () if !self.unfit.is_empty() => self.unfit.clone(),
+            () if !eligibility.reasons.is_empty() => eligibility.reasons.join(", "),
+            () if self.candidate.link.is_none() => "there is no device for the addresses".to_owned(),
+            () if self.deaf => super::audit::DEAF.to_owned(),
+            () if self.cannot_hold_until.is_some() => "the addresses could not be added".to_owned(),
+            () => String::new(),
         }
-        if !eligibility.reasons.is_empty() {
-            return eligibility.reasons.join(", ");
-        }
-        if self.candidate.link.is_none() {
-            return "there is no device for the addresses".to_owned();
-        }
-        self.cannot_hold_until.map(|_| "the addresses could not be added".to_owned()).unwrap_or_default()
     }
 
     pub(super) fn contender<'a>(&self, ctx: &Context<'a>) -> Option<Contender<'a>> {
         let holding = self.release.is_none() && self.holds(ctx);
-        self.takes_part().then_some(Contender { name: ctx.me, holding, eligible: self.eligible() })
+        let serves = self.takes_part() || (self.last_resort && self.candidate.link.is_some());
+        serves.then_some(Contender { name: ctx.me, holding, eligible: self.eligible(), settled: self.settled })
     }
 
     /// Changes the role, for people with a reason.
     pub(super) fn become_role(&mut self, ctx: &Context, role: Role, why: String, out: &mut Outbox) {
         out.event(ctx.now, &*self.candidate.vip, format!("{} → {}: {why}", self.role.as_str(), role.as_str()));
+        self.removing = role == Role::Backup && (self.removing || self.holds(ctx));
         self.role = role;
         self.since = ctx.now;
         self.why = why;
@@ -183,6 +273,29 @@ impl VipState {
         self.claiming = false;
         self.asks = false;
         self.vacant_since = None;
+        self.granting = None;
+        self.audit = Audit::default();
+        self.other = None;
+        self.foreign = None;
+        self.proven_since = None;
+        self.sees_silence = false;
+    }
+
+    /// Gives the addresses up at once: the kernel stops answering before anybody hears of it.
+    pub(super) fn drop_at_once(&mut self, ctx: &Context, why: String, out: &mut Outbox) {
+        self.revoke(out);
+        self.graceful = false;
+        self.become_role(ctx, Role::Backup, why, out);
+    }
+
+    /// The same after a conflict: whoever remains is told.
+    pub(super) fn lose(&mut self, ctx: &Context, why: String, out: &mut Outbox) {
+        self.drop_at_once(ctx, why, out);
+        self.lost_until = Some(ctx.now + LOST_FOR);
+    }
+
+    pub(super) fn revoke(&mut self, out: &mut Outbox) {
+        out.revokes.extend(std::mem::take(&mut self.leased));
     }
 
     pub(super) fn explain(&mut self, why: String, out: &mut Outbox) {
@@ -192,8 +305,8 @@ impl VipState {
         }
     }
 
-    /// Claims the addresses: a new epoch, higher than any known.
-    pub(super) fn claim(&mut self, ctx: &Context, because: &str, out: &mut Outbox) {
+    /// Owns the addresses from now on, their lease being granted: a new epoch, higher than any known.
+    pub(super) fn take(&mut self, ctx: &Context, granted: &Granting, out: &mut Outbox) {
         if ctx.rules.hold(Rule::EpochGrows) {
             self.epoch = self.epoch.max(self.seen_epoch).max(ctx.wall_ms).saturating_add(1);
         }
@@ -202,53 +315,24 @@ impl VipState {
         if self.holds(ctx) {
             self.announcement += 1;
         }
-        let why = format!("{because} (epoch {})", self.epoch);
+        let silent = |peer: &Name| ctx.peers.get(peer).is_some_and(|peer| !peer.heard);
+        let other = self.seen_other(ctx.now).and_then(|other| other.peer.as_ref());
+        self.by_patience = !granted.offered && other.is_some_and(silent);
+        let proof = if granted.verified { "" } else { ", unverified" };
+        let why = format!("{} (epoch {}{proof})", granted.because, self.epoch);
         self.become_role(ctx, Role::Active, why, out);
+        (self.verified, self.by_offer) = (granted.verified, granted.offered);
         self.graceful = false;
-        self.foreign = None;
         self.release = None;
         self.started = true;
         self.may_hold = true;
+        self.lost_until = None;
+        self.announced_at = Some(ctx.now);
     }
 
     pub(super) fn announce(&mut self, out: &mut Outbox) {
         self.announcement += 1;
         out.changed();
-    }
-
-    /// What this node says of each address.
-    pub(super) fn claims<'a>(&'a self, held: &'a crate::model::Held) -> impl Iterator<Item = Claim> + 'a {
-        let reason = if self.eligible() { String::new() } else { self.reason() };
-        self.candidate.addresses.iter().map(move |ip| Claim {
-            ip: *ip,
-            role: self.role,
-            epoch: if self.role == Role::Active { self.epoch } else { self.epoch.max(self.seen_epoch) },
-            digest: self.candidate.digest,
-            holding: held.contains(ip) || (self.may_hold && self.role != Role::Active),
-            asks: self.asks,
-            claiming: self.claiming,
-            eligible: self.eligible(),
-            takes_part: self.takes_part(),
-            offer: self.release.as_ref().and_then(|release| release.to.clone()),
-            reason: reason.clone(),
-        })
-    }
-
-    pub(super) fn view(&self, now: Instant) -> VipView {
-        VipView {
-            role: self.role,
-            since: self.since,
-            epoch: if self.role == Role::Active { self.epoch } else { self.epoch.max(self.seen_epoch) },
-            why: self.why.clone(),
-            owner: self.owner.clone(),
-            owner_holds: self.owner_holds,
-            announcement: self.announcement,
-            graceful: self.graceful,
-            foreign: self.foreign,
-            became_active: self.became_active,
-            dual_owner: self.dual_owner
-                + self.conflict_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since)),
-        }
     }
 
     fn act(&mut self, ctx: &Context, rivals: &[Rival], out: &mut Outbox) {

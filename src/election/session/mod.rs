@@ -26,7 +26,7 @@ mod tests;
 
 use crate::election::wire::{Echo, Packet};
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     time::{Duration, Instant},
 };
 
@@ -36,6 +36,8 @@ const REMEMBERED: usize = 64;
 const MAX_SESSIONS: usize = 8;
 /// A hello is answered at most this often per session.
 const REPLY_EVERY: Duration = Duration::from_millis(10);
+/// The time over which losses are averaged.
+const LOSS_WINDOW: Duration = Duration::from_secs(10);
 
 /// A session with one peer over all its paths.
 #[derive(Debug)]
@@ -44,7 +46,9 @@ pub struct Session {
     theirs: Option<u64>,
     over: VecDeque<u64>,
     hellos: VecDeque<Hello>,
-    paths: Vec<PathSession>,
+    paths: BTreeMap<u8, PathSession>,
+    /// Echoes of what was sent before this prove nothing.
+    fresh_from: Option<Instant>,
 }
 
 /// One path of a [`Session`].
@@ -70,6 +74,8 @@ pub struct PathSession {
     pub sent: u64,
     /// Gaps in the peer's numbers.
     pub lost: u64,
+    /// The part of the peer's datagrams that was lost, averaged over about ten seconds of heartbeats.
+    pub loss: f64,
 }
 
 /// What is to be done with an authentic packet.
@@ -98,26 +104,45 @@ struct Hello {
 impl Session {
     /// A session with a peer of which nothing has been heard. `mine`: drawn at random when this agent started.
     /// `first_seq` (at least 1) must be higher than any number that this agent has sent to this peer before.
-    pub fn new(mine: u64, paths: usize, first_seq: u64) -> Self {
-        let mut session =
-            Self { mine, theirs: None, over: VecDeque::new(), hellos: VecDeque::new(), paths: Vec::new() };
-        session.resize(paths, first_seq);
+    pub fn new(mine: u64, paths: impl IntoIterator<Item = u8>, first_seq: u64) -> Self {
+        let mut session = Self {
+            mine,
+            theirs: None,
+            over: VecDeque::new(),
+            hellos: VecDeque::new(),
+            paths: BTreeMap::new(),
+            fresh_from: None,
+        };
+        session.set_paths(paths, first_seq);
         session
     }
 
-    /// Adds or drops paths at the end.
-    pub fn resize(&mut self, paths: usize, first_seq: u64) {
-        self.paths.resize_with(paths, || PathSession::new(first_seq.max(1)));
+    /// From now on there are these paths, by their numbers on the wire; what is known of those that stay is kept.
+    pub fn set_paths(&mut self, paths: impl IntoIterator<Item = u8>, first_seq: u64) {
+        let mut old = std::mem::take(&mut self.paths);
+        let keep = |path| (path, old.remove(&path).unwrap_or_else(|| PathSession::new(first_seq.max(1))));
+        self.paths = paths.into_iter().map(keep).collect();
     }
 
-    /// The paths, by index.
-    pub fn paths(&self) -> &[PathSession] {
-        &self.paths
+    /// One path, by its number on the wire.
+    pub fn path(&self, path: u8) -> Option<&PathSession> {
+        self.paths.get(&path)
+    }
+
+    /// What the peer has echoed so far no longer proves that it hears this node: clocks have jumped since, and so the
+    /// machine may have slept.
+    pub fn ask_anew(&mut self, now: Instant) {
+        self.fresh_from = Some(now);
+    }
+
+    /// Whether the peer has echoed something that was sent since [`Self::ask_anew`], if that was called.
+    pub fn is_fresh(&self) -> bool {
+        self.fresh_from.is_none_or(|from| self.paths.values().any(|path| path.echoed_sent_at >= Some(from)))
     }
 
     /// Judges an authentic packet of this peer.
     pub fn receive(&mut self, now: Instant, packet: &Packet) -> Verdict {
-        let Some(path) = self.paths.get(usize::from(packet.path)) else {
+        let Some(path) = self.paths.get(&packet.path) else {
             return Verdict::Refused("wrong_path");
         };
         if self.over.contains(&packet.session) {
@@ -135,7 +160,9 @@ impl Session {
                 if !adopted {
                     self.adopt(packet.session);
                 }
-                self.paths[usize::from(packet.path)].live(now, packet.seq, echo);
+                if let Some(path) = self.paths.get_mut(&packet.path) {
+                    path.live(now, packet, echo);
+                }
                 Verdict::Live { adopted: !adopted }
             }
             _ => self.hello(now, packet),
@@ -143,9 +170,9 @@ impl Session {
     }
 
     /// Number and echo of the next regular datagram on `path`. `hears_you`: the peer is heard.
-    pub fn stamp(&mut self, now: Instant, path: usize, hears_you: bool) -> Option<(u64, Option<Echo>)> {
+    pub fn stamp(&mut self, now: Instant, path: u8, hears_you: bool) -> Option<(u64, Option<Echo>)> {
         let theirs = self.theirs;
-        let path = self.paths.get_mut(path)?;
+        let path = self.paths.get_mut(&path)?;
         let echo = theirs.map(|session| Echo {
             session,
             seq: path.last_seq,
@@ -156,13 +183,14 @@ impl Session {
     }
 
     /// Number of the next datagram on `path`, for a reply with an echo of its own.
-    pub fn stamp_reply(&mut self, now: Instant, path: usize) -> Option<u64> {
-        Some(self.paths.get_mut(path)?.number(now))
+    pub fn stamp_reply(&mut self, now: Instant, path: u8) -> Option<u64> {
+        Some(self.paths.get_mut(&path)?.number(now))
     }
 
     /// The peer says that it has heard something that was sent at most `age` ago, on any path.
     pub fn echoed_within(&self, now: Instant, age: Duration) -> bool {
-        self.paths.iter().any(|path| path.echoed_sent_at.is_some_and(|at| now < at + age))
+        let counts = |at: Instant| now < at + age && self.fresh_from.is_none_or(|from| at >= from);
+        self.paths.values().any(|path| path.echoed_sent_at.is_some_and(counts))
     }
 
     fn adopt(&mut self, session: u64) {
@@ -170,7 +198,7 @@ impl Session {
             push_bounded(&mut self.over, old);
         }
         self.hellos.retain(|hello| hello.session != session);
-        for path in &mut self.paths {
+        for path in self.paths.values_mut() {
             path.last_seq = 0;
         }
     }
@@ -210,6 +238,7 @@ impl PathSession {
             received: 0,
             sent: 0,
             lost: 0,
+            loss: 0.0,
         }
     }
 
@@ -224,11 +253,11 @@ impl PathSession {
         seq
     }
 
-    fn live(&mut self, now: Instant, seq: u64, echo: Echo) {
-        if self.last_seq != 0 {
-            self.lost = self.lost.saturating_add(seq - self.last_seq - 1);
-        }
-        self.last_seq = seq;
+    fn live(&mut self, now: Instant, packet: &Packet, echo: Echo) {
+        let missed = if self.last_seq == 0 { 0 } else { packet.seq - self.last_seq - 1 };
+        self.lost = self.lost.saturating_add(missed);
+        self.average(missed, packet.interval.as_secs_f64() / f64::from(packet.slices.max(1)));
+        self.last_seq = packet.seq;
         self.heard_at = Some(now);
         self.received += 1;
         self.echoed = self.echoed.max(echo.seq);
@@ -237,6 +266,13 @@ impl PathSession {
             self.rtt = Some(now.saturating_duration_since(at).saturating_sub(echo.hold));
             self.echoed_sent_at = self.echoed_sent_at.max(Some(at));
         }
+    }
+
+    /// Takes `missed` lost datagrams and one that arrived into the average. `every`: seconds between two.
+    fn average(&mut self, missed: u64, every: f64) {
+        let keep = 1.0 - (every / LOSS_WINDOW.as_secs_f64()).clamp(0.001, 0.5);
+        let after_losses = 1.0 - (1.0 - self.loss) * keep.powf(missed as f64);
+        self.loss = after_losses * keep;
     }
 }
 

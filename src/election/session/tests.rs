@@ -26,13 +26,15 @@ fn packet(session: u64, path: u8, seq: u64, echo: Option<Echo>) -> Packet {
         echo,
         version: String::new(),
         macs: Vec::new(),
+        fenced: true,
+        fronts: Vec::new(),
         claims: Vec::new(),
     }
 }
 
 /// What `from` sends next on `path`.
 fn next(from: &mut Session, now: Instant, path: u8) -> Packet {
-    let (seq, echo) = from.stamp(now, path.into(), true).unwrap();
+    let (seq, echo) = from.stamp(now, path, true).unwrap();
     packet(from.mine, path, seq, echo)
 }
 
@@ -40,7 +42,7 @@ fn next(from: &mut Session, now: Instant, path: u8) -> Packet {
 fn deliver(from: &mut Session, to: &mut Session, now: Instant, sent: &Packet) -> Verdict {
     let verdict = to.receive(now, sent);
     if let Verdict::Reply(echo) = verdict {
-        let seq = to.stamp_reply(now, sent.path.into()).unwrap();
+        let seq = to.stamp_reply(now, sent.path).unwrap();
         from.receive(now, &packet(to.mine, sent.path, seq, Some(echo)));
     }
     verdict
@@ -48,7 +50,7 @@ fn deliver(from: &mut Session, to: &mut Session, now: Instant, sent: &Packet) ->
 
 /// Two sessions that have found each other.
 fn pair(now: Instant) -> (Session, Session) {
-    let (mut a, mut b) = (Session::new(A, 1, 1), Session::new(B, 1, 1));
+    let (mut a, mut b) = (Session::new(A, 0..1, 1), Session::new(B, 0..1, 1));
     let hello = next(&mut a, now, 0);
     deliver(&mut a, &mut b, now, &hello);
     let answer = next(&mut a, now, 0);
@@ -59,7 +61,7 @@ fn pair(now: Instant) -> (Session, Session) {
 #[test]
 fn three_packets_make_a_session() {
     let now = start();
-    let (mut a, mut b) = (Session::new(A, 1, 1), Session::new(B, 1, 1));
+    let (mut a, mut b) = (Session::new(A, 0..1, 1), Session::new(B, 0..1, 1));
     let hello = next(&mut a, now, 0);
     let Verdict::Reply(echo) = b.receive(now, &hello) else { panic!("a hello earns a reply") };
     let seq = b.stamp_reply(now, 0).unwrap();
@@ -72,7 +74,7 @@ fn three_packets_make_a_session() {
 fn a_restart_of_either_side_is_found_out() {
     let now = start();
     let (a, mut b) = pair(now);
-    let mut again = Session::new(0xa2, 1, 1);
+    let mut again = Session::new(0xa2, 0..1, 1);
     let hello = next(&mut again, now, 0);
     assert!(matches!(deliver(&mut again, &mut b, now, &hello), Verdict::Reply(_)));
     assert_eq!(next(&mut b, now, 0).echo.unwrap().session, A, "the regular stream is not moved by a hello");
@@ -87,7 +89,7 @@ fn a_session_that_was_left_is_never_adopted_again() {
     let now = start();
     let (mut a, mut b) = pair(now);
     let late = next(&mut a, now, 0);
-    let mut again = Session::new(0xa2, 1, 1);
+    let mut again = Session::new(0xa2, 0..1, 1);
     for _ in 0..2 {
         let sent = next(&mut again, now, 0);
         deliver(&mut again, &mut b, now, &sent);
@@ -124,7 +126,7 @@ fn each_number_counts_once() {
     assert_eq!(b.receive(now, &second), Verdict::Live { adopted: false });
     assert_eq!(b.receive(now, &second), Verdict::Refused("replayed"));
     assert_eq!(b.receive(now, &first), Verdict::Refused("replayed"));
-    assert_eq!(b.paths()[0].lost, 1);
+    assert_eq!(b.path(0).unwrap().lost, 1);
 }
 
 #[test]
@@ -137,14 +139,14 @@ fn a_path_that_does_not_exist_is_refused() {
 #[test]
 fn hellos_earn_few_replies_and_each_recording_only_one() {
     let now = start();
-    let mut b = Session::new(B, 1, 1);
+    let mut b = Session::new(B, 0..1, 1);
     let replies = |b: &mut Session, at: Instant, seqs: std::ops::Range<u64>| {
         seqs.filter(|seq| matches!(b.receive(at, &packet(0xbad, 0, *seq, None)), Verdict::Reply(_))).count()
     };
     assert_eq!(replies(&mut b, now, 1..1000), 1, "a flood earns one reply");
     assert_eq!(replies(&mut b, now + MS * 20, 1..1000), 0, "what was seen earns none");
     assert_eq!(replies(&mut b, now + MS * 20, 1000..2000), 1);
-    let mut a = Session::new(A, 1, 1);
+    let mut a = Session::new(A, 0..1, 1);
     let hello = next(&mut a, now, 0);
     assert!(matches!(b.receive(now, &hello), Verdict::Reply(_)), "another session is not held back");
 }
@@ -153,8 +155,8 @@ fn hellos_earn_few_replies_and_each_recording_only_one() {
 fn a_path_added_later_begins_where_no_recording_can_be() {
     let now = start();
     let (mut a, mut b) = pair(now);
-    b.resize(2, 5_000);
-    a.resize(2, 5_000);
+    b.set_paths(0..2, 5_000);
+    a.set_paths(0..2, 5_000);
     let sent = next(&mut a, now, 1);
     assert_eq!(sent.seq, 5_000);
     assert_eq!(b.receive(now, &sent), Verdict::Live { adopted: false });
@@ -168,7 +170,7 @@ fn the_round_trip_leaves_out_the_wait_and_what_is_echoed_ages() {
     b.receive(now + MS * 2, &ping);
     let pong = next(&mut b, now + MS * 12, 0);
     a.receive(now + MS * 15, &pong);
-    assert_eq!(a.paths()[0].rtt, Some(MS * 5));
+    assert_eq!(a.path(0).unwrap().rtt, Some(MS * 5));
     assert!(a.echoed_within(now + MS * 99, MS * 100));
     assert!(!a.echoed_within(now + MS * 100, MS * 100));
 }
@@ -187,7 +189,7 @@ proptest! {
             let back = next(&mut b, now, 0);
             a.receive(now, &back);
         }
-        let mut again = Session::new(0xa2, 1, 1);
+        let mut again = Session::new(0xa2, 0..1, 1);
         for _ in 0..3 {
             let sent = next(&mut again, now, 0);
             deliver(&mut again, &mut b, now, &sent);
@@ -208,7 +210,7 @@ proptest! {
         let (mut a, mut b) = pair(now);
         let recorded: Vec<Packet> = (0..20).map(|_| next(&mut a, now, 0)).collect();
         b.receive(now, &recorded[0]);
-        let mut b = Session::new(0xb2, 1, 1);
+        let mut b = Session::new(0xb2, 0..1, 1);
         let mut heard = false;
         for (turn, index) in order.into_iter().enumerate() {
             let verdict = b.receive(now, &recorded[index % recorded.len()]);
@@ -225,4 +227,44 @@ proptest! {
             prop_assert_eq!(b.receive(now, &sent), Verdict::Live { adopted: false });
         }
     }
+}
+
+#[test]
+fn losses_are_averaged_over_some_seconds_and_forgotten() {
+    let now = start();
+    let (mut a, mut b) = pair(now);
+    for count in 0..800 {
+        let sent = next(&mut a, now, 0);
+        if count % 5 != 0 {
+            assert_eq!(b.receive(now, &sent), Verdict::Live { adopted: false });
+        }
+    }
+    let loss = b.path(0).unwrap().loss;
+    assert!((0.1..0.25).contains(&loss), "a fifth is lost: {loss}");
+    for _ in 0..2000 {
+        let sent = next(&mut a, now, 0);
+        b.receive(now, &sent);
+    }
+    assert!(b.path(0).unwrap().loss < 0.005);
+}
+
+#[test]
+fn after_a_jump_of_the_clock_only_new_echoes_prove_hearing() {
+    let now = start();
+    let (mut a, mut b) = pair(now);
+    let echo = |a: &mut Session, b: &mut Session, now| {
+        let question = next(a, now, 0);
+        b.receive(now, &question);
+        let answer = next(b, now, 0);
+        a.receive(now, &answer);
+    };
+    echo(&mut a, &mut b, now);
+    assert!(a.echoed_within(now + MS, MS * 100) && a.is_fresh());
+    a.ask_anew(now + MS);
+    assert!(!a.echoed_within(now + MS, MS * 100) && !a.is_fresh());
+    let late = next(&mut b, now + MS, 0);
+    a.receive(now + MS, &late);
+    assert!(!a.is_fresh(), "an echo of what was sent before");
+    echo(&mut a, &mut b, now + MS * 2);
+    assert!(a.echoed_within(now + MS * 3, MS * 100) && a.is_fresh());
 }

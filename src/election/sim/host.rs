@@ -1,92 +1,136 @@
-//! One host: a kernel that has addresses and answers for them whatever userland does, and an agent that may run, hang
-//! or be gone. A model reconcile loop stands for plan and apply.
+//! One host: a kernel that goes on whatever userland does, a disk, and an agent that may run, hang or be gone. A paused
+//! host stands still altogether, its clock too.
 
+use super::{kernel::Kernel, reconcile::Reconcile, world::Event};
 use crate::{
     election::{
         machine::{HeldReport, Machine},
         wire::Packet,
     },
-    model::{Candidate, ElectionView, Eligibility, Held, Mac, Name, Peer, Role},
+    model::{Candidate, ElectionView, Eligibility, Mac, Name, Role, Sight},
 };
 use std::{
     collections::VecDeque,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
 };
 
+/// What a socket's buffer holds of datagrams that nobody reads.
+const INBOX: usize = 300;
+
 pub(super) struct Host {
     pub(super) name: Name,
     pub(super) mac: Mac,
+    /// Its own addresses on the front.
+    pub(super) ips: Vec<IpAddr>,
     /// Powered on.
     pub(super) up: bool,
-    /// What the kernel has.
-    pub(super) addresses: Held,
+    /// Since when it is paused, by the world's clock.
+    pub(super) paused: Option<Instant>,
+    /// Time that it has spent paused.
+    pub(super) slept: Duration,
+    pub(super) kernel: Kernel,
+    /// The kernel can fence.
+    pub(super) fences: bool,
     /// Adding an address fails.
     pub(super) broken: bool,
     pub(super) candidates: Vec<Candidate>,
     pub(super) agent: Option<Agent>,
-    /// How long the reconcile loop takes to follow a role.
+    /// How long a pass of the reconcile loop takes.
     pub(super) apply_time: Duration,
-    /// Added to a graceful removal: the wait for a quiet moment.
+    /// The wait for a quiet moment before a graceful release.
     pub(super) quiet_wait: Duration,
+    /// Part of the data plane makes no progress since.
+    pub(super) stalled: Option<Instant>,
+    /// Of the wall clock, in ms since 1970, at the world's beginning.
     pub(super) wall_ms: u64,
+    /// The highest epoch, as it is on disk.
+    pub(super) disk: u64,
+    /// Frames received on the front.
+    pub(super) rx: u64,
+    /// ICMP errors that the kernel may still send, and when it got the last one to send.
+    pub(super) refusals: (u32, Instant),
 }
 
 pub(super) struct Agent {
     pub(super) machine: Machine,
     /// Counts the agents of all hosts: events of a former one are void.
     pub(super) id: u64,
-    /// The view that the reconcile loop goes by.
-    pub(super) acting_on: Arc<ElectionView>,
     pub(super) hung: bool,
-    /// What came in while it hung.
+    /// It hangs after so many effects of a turn; the rest follows when it goes on.
+    pub(super) hang_after: Option<u32>,
+    /// It hung between two effects of a turn.
+    pub(super) mid_turn: bool,
+    /// The machine slept, and the agent has not been told yet.
+    pub(super) jumped: bool,
+    /// What came in and has not been read.
     pub(super) inbox: VecDeque<Input>,
+    /// When the driver wakes next, by the host's clock like all that follows.
     pub(super) timer: Instant,
-    /// Roles as of the last look; a change starts the reconcile loop.
+    pub(super) chores_at: Instant,
+    pub(super) renew_at: Instant,
+    pub(super) unfit: bool,
+    /// As published for the reconcile loop, and its revision.
+    pub(super) published: (u64, Arc<ElectionView>),
+    /// Roles as of the last look.
     pub(super) roles: Vec<(Name, Role)>,
+    pub(super) reconcile: Reconcile,
+    /// The epoch that was last given to the disk.
+    pub(super) writing: u64,
+    /// Events of this agent that came due while it did not run.
+    pub(super) late: Vec<Event>,
 }
 
 pub(super) enum Input {
     Heartbeat { path: usize, packet: Packet },
-    Answer { ip: IpAddr, mac: Mac },
+    Seen(Sight),
     Held(HeldReport),
+    Refused { path: usize, source: SocketAddr },
 }
 
 impl Host {
-    pub(super) fn new(name: &str, index: usize) -> Self {
+    pub(super) fn new(name: &str, index: usize, start: Instant) -> Self {
         Self {
             name: Name::new(name).unwrap(),
             mac: Mac([2, 0, 0, 0, 0, index as u8 + 1]),
+            ips: front_ips(index),
             up: true,
-            addresses: Held::new(),
+            paused: None,
+            slept: Duration::ZERO,
+            kernel: Kernel::default(),
+            fences: true,
             broken: false,
             candidates: Vec::new(),
             agent: None,
             apply_time: Duration::from_millis(2),
             quiet_wait: Duration::ZERO,
+            stalled: None,
             wall_ms: 1_700_000_000_000,
+            disk: 0,
+            rx: 0,
+            refusals: (6, start),
         }
     }
 
-    /// Starts the agent; addresses are as they are.
-    pub(super) fn start_agent(&mut self, now: Instant, id: u64, session: u64, peers: &[Arc<Peer>]) {
-        if !self.up || self.agent.is_some() {
-            return;
-        }
-        self.set_leaving(false);
-        let mut machine = Machine::new(now, session, self.wall_ms);
-        machine.handle_desired(now, &self.name, peers, self.candidates.clone(), vec![self.mac]);
-        machine.handle_held(HeldReport { held: self.addresses.clone(), acted_on: Arc::default() });
-        self.agent = Some(Agent {
-            machine,
-            id,
-            acting_on: Arc::default(),
-            hung: false,
-            inbox: VecDeque::new(),
-            timer: now,
-            roles: Vec::new(),
-        });
+    /// The host's own clock.
+    pub(super) fn local(&self, now: Instant) -> Instant {
+        self.paused.unwrap_or(now) - self.slept
+    }
+
+    /// It is on and its kernel runs.
+    pub(super) fn running(&self) -> bool {
+        self.up && self.paused.is_none()
+    }
+
+    /// The agent runs and is not stopped.
+    pub(super) fn alive(&self) -> bool {
+        self.running() && self.agent.as_ref().is_some_and(|agent| !agent.hung)
+    }
+
+    /// Answers ARP and ND for `ip` now.
+    pub(super) fn speaks(&self, now: Instant, ip: &IpAddr) -> bool {
+        self.running() && self.kernel.speaks(self.local(now), ip)
     }
 
     pub(super) fn set_leaving(&mut self, leaving: bool) {
@@ -102,61 +146,55 @@ impl Host {
         }
     }
 
-    /// Hands the present desired state to the agent.
-    pub(super) fn reload(&mut self, now: Instant, peers: &[Arc<Peer>]) {
-        if let Some(agent) = &mut self.agent {
-            agent.machine.handle_desired(now, &self.name, peers, self.candidates.clone(), vec![self.mac]);
-            agent.timer = now;
-        }
-    }
-
-    /// One pass of the model reconcile loop: the addresses follow the roles.
-    pub(super) fn apply(&mut self, now: Instant) {
-        let Some(agent) = &mut self.agent else { return };
-        agent.acting_on = Arc::new(agent.machine.view(now));
-        let mut wanted = Held::new();
-        let mut untouched = Held::new();
-        for candidate in &self.candidates {
-            match agent.machine.role(&candidate.vip) {
-                Some(Role::Active) if !self.broken => wanted.extend(&candidate.addresses),
-                Some(Role::Active | Role::Initialize) => untouched.extend(&candidate.addresses),
-                _ => {}
-            }
-        }
-        self.addresses = self.addresses.intersection(&untouched).copied().chain(wanted).collect();
-    }
-
     pub(super) fn role(&self) -> Option<Role> {
         let agent = self.agent.as_ref()?;
         agent.machine.role(&self.candidates.first()?.vip)
     }
 
-    /// What the last pass has to tell.
-    pub(super) fn report(&self) -> HeldReport {
-        let acted_on = self.agent.as_ref().map(|agent| agent.acting_on.clone()).unwrap_or_default();
-        HeldReport { held: self.addresses.clone(), acted_on }
-    }
-
-    /// Something could not be added: the reconcile loop tries again.
-    pub(super) fn wants_more(&self) -> bool {
-        let wanted = self.candidates.iter().filter(|candidate| {
-            self.agent.as_ref().is_some_and(|agent| agent.machine.role(&candidate.vip) == Some(Role::Active))
-        });
-        wanted.flat_map(|candidate| &candidate.addresses).any(|ip| !self.addresses.contains(ip))
-    }
-
-    /// The agent runs and is not stopped.
-    pub(super) fn alive(&self) -> bool {
-        self.up && self.agent.as_ref().is_some_and(|agent| !agent.hung)
+    /// The agent, of which the caller knows that it is there.
+    pub(super) fn machine(&self) -> &Machine {
+        &self.agent.as_ref().unwrap().machine
     }
 }
 
+/// The addresses of a station of the front segment itself.
+pub(super) fn front_ips(at: usize) -> Vec<IpAddr> {
+    let last = at as u8 + 100;
+    vec![IpAddr::from([198, 51, 100, last]), IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(last)])]
+}
+
 impl Agent {
-    pub(super) fn take(&mut self, now: Instant, input: Input) {
-        match input {
-            Input::Heartbeat { path, packet } => _ = self.machine.handle_heartbeat(now, path, packet),
-            Input::Answer { ip, mac } => self.machine.handle_probe_answer(now, ip, mac),
-            Input::Held(report) => self.machine.handle_held(report),
+    pub(super) fn new(machine: Machine, id: u64, now: Instant) -> Self {
+        Self {
+            machine,
+            id,
+            hung: false,
+            hang_after: None,
+            mid_turn: false,
+            jumped: false,
+            inbox: VecDeque::new(),
+            timer: now,
+            chores_at: now,
+            renew_at: now,
+            unfit: false,
+            published: (u64::MAX, Arc::default()),
+            roles: Vec::new(),
+            reconcile: Reconcile::default(),
+            writing: 0,
+            late: Vec::new(),
         }
+    }
+
+    pub(super) fn push(&mut self, input: Input) {
+        if self.inbox.len() < INBOX {
+            self.inbox.push_back(input);
+        }
+    }
+
+    /// When it has something to do next.
+    pub(super) fn next(&self, renewing: bool) -> Instant {
+        let renew = renewing.then_some(self.renew_at);
+        let others = [renew, self.reconcile.announce_at()].into_iter().flatten();
+        others.chain([self.chores_at]).min().map_or(self.timer, |next| next.min(self.timer))
     }
 }

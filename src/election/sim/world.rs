@@ -2,17 +2,14 @@
 
 use super::{
     check::Checker,
+    front::{Frame, Station},
     host::{Host, Input},
     net::Net,
     prng::Rng,
 };
 use crate::{
-    election::{
-        key::Keyring,
-        machine::{Rules, Transmit},
-        wire,
-    },
-    model::{Mac, Name, Peer, Role},
+    election::{key::Keyring, machine::Rules, wire},
+    model::{Mac, Name, Peer},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,6 +20,7 @@ use std::{
 
 pub(super) const VIP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 10));
 pub(super) const VIP2: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 11));
+pub(super) const VIP6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x110));
 pub(super) const STRANGER: Mac = Mac([6, 6, 6, 6, 6, 6]);
 
 pub(super) struct World {
@@ -32,78 +30,103 @@ pub(super) struct World {
     pub(super) hosts: Vec<Host>,
     pub(super) net: Net,
     pub(super) peers: Vec<Arc<Peer>>,
-    pub(super) paths: usize,
+    /// The gateway and the client, whose ARP caches are watched.
+    pub(super) stations: Vec<Station>,
+    /// Whether the nodes know hosts on the front that should answer.
+    pub(super) references: bool,
+    /// All addresses that any node's Vips name.
+    pub(super) vips: Vec<IpAddr>,
     /// Hosts that reach a host which is no peer and has the VIP.
     pub(super) stranger: BTreeSet<usize>,
     pub(super) rules: Rules,
     pub(super) check: Checker,
-    /// Every heartbeat that was sent, if recording: receiver, path, bytes.
-    pub(super) record: Option<Vec<(usize, usize, Vec<u8>)>>,
+    /// Heartbeats are encoded, signed and decoded; otherwise handed over as they are, which is quicker.
+    pub(super) encoded: bool,
+    /// Every heartbeat that was sent, if recording.
+    pub(super) record: Option<Vec<Recorded>>,
     /// Who became Active, in order, and when.
     pub(super) moves: Vec<(Duration, usize)>,
-    pub(super) log: Vec<String>,
+    /// How many announcements were sent.
+    pub(super) announcements: u64,
+    /// The story so far, if it is wanted.
+    pub(super) story: Option<Vec<String>>,
     pub(super) keys: Keyring,
     pub(super) queue: BTreeMap<(Instant, u64), Event>,
     pub(super) order: u64,
     pub(super) agents: u64,
 }
 
+/// A heartbeat on the wire.
+#[derive(Clone)]
+pub(super) struct Recorded {
+    pub(super) from: usize,
+    pub(super) to: usize,
+    pub(super) path: usize,
+    pub(super) load: Load,
+}
+
+#[derive(Clone)]
+pub(super) enum Load {
+    Bytes(Vec<u8>),
+    Packet(Box<wire::Packet>),
+}
+
 pub(super) enum Event {
-    Heartbeat { to: usize, path: usize, bytes: Vec<u8> },
-    Question { to: usize, from: usize, ip: IpAddr },
-    Answer { to: usize, ip: IpAddr, mac: Mac },
-    Apply { host: usize, agent: u64 },
-    Held { host: usize, agent: u64 },
+    Heartbeat(Recorded),
+    /// Nobody listens for the heartbeats of `to` at `from`.
+    Refused {
+        to: usize,
+        from: usize,
+        path: usize,
+    },
+    Frame(Frame),
+    Announcement {
+        from: usize,
+        ip: IpAddr,
+    },
+    /// The gateway or the client has something to send.
+    Traffic,
+    Apply {
+        host: usize,
+        agent: u64,
+    },
+    Held {
+        host: usize,
+        agent: u64,
+    },
+    Quiet {
+        host: usize,
+        agent: u64,
+        vip: Name,
+    },
+    Retry {
+        host: usize,
+        agent: u64,
+    },
+    Disk {
+        host: usize,
+        agent: u64,
+        epoch: u64,
+    },
+}
+
+impl Event {
+    /// The agent whose doing it is.
+    fn agent(&self) -> Option<(usize, u64)> {
+        match self {
+            Self::Apply { host, agent }
+            | Self::Held { host, agent }
+            | Self::Quiet { host, agent, .. }
+            | Self::Retry { host, agent }
+            | Self::Disk { host, agent, .. } => Some((*host, *agent)),
+            _ => None,
+        }
+    }
 }
 
 impl World {
-    pub(super) fn start_agent(&mut self, host: usize) {
-        self.agents += 1;
-        let session = self.rng.next();
-        self.hosts[host].start_agent(self.now, self.agents, session, &self.peers);
-        if let Some(agent) = &mut self.hosts[host].agent {
-            agent.machine.set_rules(self.rules);
-        }
-    }
-
-    pub(super) fn start_all(&mut self) {
-        (0..self.hosts.len()).for_each(|host| self.start_agent(host));
-    }
-
-    /// `kill -9`: the kernel keeps the addresses and answers for them.
-    pub(super) fn kill_agent(&mut self, host: usize) {
-        self.hosts[host].agent = None;
-    }
-
-    /// Power off.
-    pub(super) fn crash(&mut self, host: usize) {
-        self.kill_agent(host);
-        self.hosts[host].up = false;
-        self.hosts[host].addresses.clear();
-    }
-
-    pub(super) fn boot(&mut self, host: usize) {
-        self.hosts[host].up = true;
-        self.start_agent(host);
-    }
-
-    pub(super) fn hang(&mut self, host: usize, hung: bool) {
-        let now = self.now;
-        let Some(agent) = &mut self.hosts[host].agent else { return };
-        agent.hung = hung;
-        if !hung {
-            let inbox: Vec<Input> = agent.inbox.drain(..).collect();
-            inbox.into_iter().for_each(|input| agent.take(now, input));
-            agent.timer = now;
-        }
-    }
-
-    pub(super) fn reload(&mut self, host: usize) {
-        self.hosts[host].reload(self.now, &self.peers);
-    }
-
-    pub(super) fn replay(&mut self, to: usize, path: usize, bytes: Vec<u8>) {
-        self.push(Duration::from_micros(10), Event::Heartbeat { to, path, bytes });
+    pub(super) fn replay(&mut self, recorded: &Recorded) {
+        self.push(Duration::from_micros(10), Event::Heartbeat(recorded.clone()));
     }
 
     pub(super) fn run_for(&mut self, time: Duration) {
@@ -117,17 +140,19 @@ impl World {
             self.observe();
         }
         self.now = end;
+        self.observe();
     }
 
-    fn push(&mut self, delay: Duration, event: Event) {
+    pub(super) fn push(&mut self, delay: Duration, event: Event) {
         self.order += 1;
         self.queue.insert((self.now + delay, self.order), event);
     }
 
     fn next_time(&self) -> Option<Instant> {
-        let timers = self.hosts.iter().filter(|host| host.alive()).filter_map(|host| host.agent.as_ref());
+        let alive = self.hosts.iter().filter(|host| host.alive());
+        let timers = alive.filter_map(|host| Some(host.agent.as_ref()?.next(host.kernel.has_leases()) + host.slept));
         let queued = self.queue.first_key_value().map(|((at, _), _)| *at);
-        timers.map(|agent| agent.timer).chain(queued).min()
+        timers.chain(queued).min()
     }
 
     fn turn(&mut self) {
@@ -139,127 +164,89 @@ impl World {
             self.deliver(event);
         }
         for host in 0..self.hosts.len() {
-            let due = self.hosts[host].agent.as_ref().is_some_and(|agent| agent.timer <= self.now);
-            if due && self.hosts[host].alive() {
-                self.step(host);
+            if self.hosts[host].alive() {
+                self.run_agent(host);
             }
         }
     }
 
     fn deliver(&mut self, event: Event) {
+        if let Some((host, agent)) = event.agent() {
+            return self.run_event(host, agent, event);
+        }
         match event {
-            Event::Heartbeat { to, path, bytes } => {
-                if let Ok(packet) = wire::decode(&bytes, &self.keys) {
-                    self.hand(to, Input::Heartbeat { path, packet });
-                }
-            }
-            Event::Question { to, from, ip } => {
-                if self.hosts[to].up
-                    && self.hosts[to].addresses.contains(&ip)
-                    && let Some(delay) = self.net.frame(&mut self.rng, to, from)
-                {
-                    let mac = self.hosts[to].mac;
-                    self.push(delay, Event::Answer { to: from, ip, mac });
-                }
-            }
-            Event::Answer { to, ip, mac } => self.hand(to, Input::Answer { ip, mac }),
-            Event::Apply { host, agent } if self.is_agent(host, agent) => {
-                if self.hosts[host].alive() {
-                    self.hosts[host].apply(self.now);
-                    let delay = self.rng.between(Duration::from_micros(10), Duration::from_millis(1));
-                    self.push(delay, Event::Held { host, agent });
-                    if self.hosts[host].wants_more() {
-                        self.push(Duration::from_millis(200), Event::Apply { host, agent });
-                    }
-                } else {
-                    self.push(Duration::from_millis(1), Event::Apply { host, agent });
-                }
-            }
-            Event::Held { host, agent } if self.is_agent(host, agent) => {
-                let report = self.hosts[host].report();
-                self.hand(host, Input::Held(report));
-            }
-            Event::Apply { .. } | Event::Held { .. } => {}
+            Event::Heartbeat(heartbeat) => self.heartbeat(heartbeat),
+            Event::Refused { to, from, path } => self.refused(to, from, path),
+            Event::Frame(frame) => self.frame(frame),
+            Event::Announcement { from, ip } => self.announced(from, ip),
+            Event::Traffic => self.traffic(),
+            _ => {}
         }
     }
 
-    fn is_agent(&self, host: usize, id: u64) -> bool {
-        self.hosts[host].up && self.hosts[host].agent.as_ref().is_some_and(|agent| agent.id == id)
+    /// What an agent does later than its turn: put off while it does not run, void when it is gone.
+    fn run_event(&mut self, host: usize, id: u64, event: Event) {
+        let alive = self.hosts[host].alive();
+        let Some(agent) = self.hosts[host].agent.as_mut().filter(|agent| agent.id == id) else { return };
+        if !alive {
+            return agent.late.push(event);
+        }
+        match event {
+            Event::Apply { .. } => self.apply(host),
+            Event::Held { .. } => self.end_pass(host),
+            Event::Quiet { vip, .. } => self.quiet_moment(host, vip),
+            Event::Retry { .. } => self.pass_again(host),
+            Event::Disk { epoch, .. } => self.hosts[host].disk = epoch,
+            _ => {}
+        }
     }
 
-    fn hand(&mut self, host: usize, input: Input) {
-        let now = self.now;
-        let Some(agent) = self.hosts[host].agent.as_mut() else { return };
-        if agent.hung {
-            // As a socket's buffer: what does not fit is lost.
-            if agent.inbox.len() < 300 {
-                agent.inbox.push_back(input);
-            }
+    fn heartbeat(&mut self, heartbeat: Recorded) {
+        let Recorded { from, to, path, load } = heartbeat;
+        if !self.hosts[to].running() {
             return;
         }
-        agent.take(now, input);
-        agent.timer = agent.timer.min(agent.machine.poll_timeout().max(now));
+        self.hosts[to].rx += u64::from(path >= self.net.paths);
+        if self.hosts[to].agent.is_none() {
+            return self.refuse(from, to, path);
+        }
+        let packet = match load {
+            Load::Packet(packet) => *packet,
+            Load::Bytes(bytes) => match wire::decode(&bytes, &self.keys) {
+                Ok(packet) => packet,
+                Err(_) => return,
+            },
+        };
+        self.hand(to, Input::Heartbeat { path, packet });
     }
 
-    fn step(&mut self, host: usize) {
-        let now = self.now;
-        let jitter = self.rng.between(Duration::ZERO, Duration::from_millis(1));
-        let Some(agent) = self.hosts[host].agent.as_mut() else { return };
-        agent.machine.handle_timeout(now);
-        agent.timer = agent.machine.poll_timeout().max(now) + jitter;
-        let mut out = Vec::new();
-        while let Some(transmit) = agent.machine.poll_transmit() {
-            out.push(transmit);
+    /// Port unreachable: a burst of six, then one each second.
+    fn refuse(&mut self, from: usize, to: usize, path: usize) {
+        let (now, host) = (self.now, &mut self.hosts[to]);
+        let refill = (now - host.refusals.1).as_secs() as u32;
+        if refill > 0 {
+            host.refusals = ((host.refusals.0 + refill).min(6), now);
         }
-        for transmit in out {
-            self.transmit(host, transmit);
-        }
-        self.reconcile(host);
-    }
-
-    fn transmit(&mut self, from: usize, transmit: Transmit) {
-        match transmit {
-            Transmit::Heartbeat { peer, path, packet } => {
-                let to = self.hosts.iter().position(|host| host.name == peer).unwrap();
-                let bytes = wire::encode(&packet, &self.keys);
-                if let Some(record) = &mut self.record {
-                    record.push((to, path, bytes.clone()));
-                }
-                for delay in self.net.heartbeat(&mut self.rng, from, to, path) {
-                    self.push(delay, Event::Heartbeat { to, path, bytes: bytes.clone() });
-                }
-            }
-            Transmit::Probe { ip, .. } => {
-                for to in (0..self.hosts.len()).filter(|to| *to != from) {
-                    if let Some(delay) = self.net.frame(&mut self.rng, from, to) {
-                        self.push(delay, Event::Question { to, from, ip });
-                    }
-                }
-                if self.stranger.contains(&from) {
-                    self.push(Duration::from_micros(300), Event::Answer { to: from, ip, mac: STRANGER });
-                }
-            }
+        if host.refusals.0 > 0 && self.net.carries(to, from, path) {
+            self.hosts[to].refusals.0 -= 1;
+            self.push(Duration::from_micros(100), Event::Refused { to: from, from: to, path });
         }
     }
 
-    /// Starts the model reconcile loop if a role has changed.
-    fn reconcile(&mut self, index: usize) {
-        let now = self.at();
-        let host = &mut self.hosts[index];
-        let Some(agent) = host.agent.as_mut() else { return };
-        let names = host.candidates.iter().map(|candidate| &candidate.vip);
-        let roles: Vec<(Name, Role)> = names.filter_map(|vip| Some((vip.clone(), agent.machine.role(vip)?))).collect();
-        if roles == agent.roles {
-            return;
+    fn refused(&mut self, to: usize, from: usize, path: usize) {
+        let name = self.hosts[from].name.clone();
+        let agent = self.hosts[to].agent.as_ref();
+        let Some(source) = agent.and_then(|agent| agent.machine.remote(&name, path)) else { return };
+        self.hand(to, Input::Refused { path, source });
+    }
+
+    pub(super) fn hand(&mut self, host: usize, input: Input) {
+        let host = &mut self.hosts[host];
+        let now = host.local(self.now);
+        if let Some(agent) = host.agent.as_mut().filter(|_| host.up && host.paused.is_none()) {
+            agent.push(input);
+            agent.timer = agent.timer.min(now);
         }
-        let was = std::mem::replace(&mut agent.roles, roles);
-        let is_active = |roles: &[(Name, Role)]| roles.iter().any(|(_, role)| *role == Role::Active);
-        if is_active(&agent.roles) && !is_active(&was) {
-            self.moves.push((now, index));
-        }
-        let quiet = if is_active(&agent.roles) { Duration::ZERO } else { host.quiet_wait };
-        let (id, delay) = (agent.id, quiet + self.rng.between(host.apply_time / 4, host.apply_time));
-        self.push(delay, Event::Apply { host: index, agent: id });
     }
 
     fn observe(&mut self) {

@@ -1,7 +1,8 @@
 //! The body of a heartbeat: fields of `type u16, length u16, value`.
 
-use super::{CLAIMS_LEN, Claim, DecodeError, Echo, MAX_MACS, MAX_REASON, MAX_VERSION, Packet};
-use crate::model::{Digest, Mac, Name, Role};
+use super::reader::Reader;
+use super::{CLAIMS_LEN, Claim, DecodeError, Echo, MAX_FRONTS, MAX_MACS, MAX_REASON, MAX_VERSION, Packet};
+use crate::model::{Mac, Name, Role};
 use std::{net::IpAddr, time::Duration};
 
 const SENDER: u16 = 1;
@@ -11,12 +12,23 @@ const ECHO: u16 = 4;
 const VERSION: u16 = 5;
 const MACS: u16 = 6;
 const CLAIM: u16 = 7;
+/// Flags of the node as a whole.
+const NODE: u16 = 8;
+const FRONTS: u16 = 9;
 
-const HOLDING: u8 = 1;
-const ASKS: u8 = 2;
-const CLAIMING: u8 = 4;
-const ELIGIBLE: u8 = 8;
-const TAKES_PART: u8 = 16;
+pub(super) const HOLDING: u8 = 1;
+pub(super) const ASKS: u8 = 2;
+pub(super) const CLAIMING: u8 = 4;
+pub(super) const ELIGIBLE: u8 = 8;
+pub(super) const TAKES_PART: u8 = 16;
+// The second byte of flags came with minor version 1. Without it all are 0, so 0 is what an older peer means.
+pub(super) const UNSETTLED: u8 = 1;
+pub(super) const UNVERIFIED: u8 = 2;
+pub(super) const LOST: u8 = 4;
+pub(super) const SEES_SILENCE: u8 = 8;
+pub(super) const HAS_REFERENCES: u8 = 16;
+
+const FENCED: u8 = 1;
 
 pub(super) fn write(packet: &Packet, out: &mut Vec<u8>) {
     field(out, SENDER, |out| out.extend(packet.sender.as_bytes()));
@@ -27,6 +39,10 @@ pub(super) fn write(packet: &Packet, out: &mut Vec<u8>) {
     }
     field(out, VERSION, |out| out.extend(clip(&packet.version, MAX_VERSION).as_bytes()));
     field(out, MACS, |out| packet.macs.iter().take(MAX_MACS).for_each(|mac| out.extend(mac.0)));
+    field(out, NODE, |out| out.push(if packet.fenced { FENCED } else { 0 }));
+    if !packet.fronts.is_empty() {
+        field(out, FRONTS, |out| packet.fronts.iter().take(MAX_FRONTS).for_each(|ip| write_ip(*ip, out)));
+    }
     let mut room = CLAIMS_LEN;
     for claim in &packet.claims {
         let Some(left) = room.checked_sub(claim_len(claim)) else { break };
@@ -49,8 +65,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Packet, DecodeError> {
 /// Bytes that a claim takes, its field's head included.
 pub(super) fn claim_len(claim: &Claim) -> usize {
     let ip = if claim.ip.is_ipv4() { 4 } else { 16 };
-    let offer = claim.offer.as_ref().map_or(0, |name| name.len());
-    4 + 1 + ip + 1 + 1 + 8 + 8 + 1 + offer + 1 + clip(&claim.reason, MAX_REASON).len()
+    let offer = claim.offer.as_ref().map_or(0, |(name, _)| name.len() + 8);
+    4 + 1 + ip + 1 + 1 + 8 + 8 + 1 + offer + 1 + clip(&claim.reason, MAX_REASON).len() + 1
 }
 
 fn field(out: &mut Vec<u8>, kind: u16, write: impl FnOnce(&mut Vec<u8>)) {
@@ -80,8 +96,8 @@ fn write_echo(echo: Echo, out: &mut Vec<u8>) {
     out.push(echo.hears_you.into());
 }
 
-fn write_claim(claim: &Claim, out: &mut Vec<u8>) {
-    match claim.ip {
+fn write_ip(ip: IpAddr, out: &mut Vec<u8>) {
+    match ip {
         IpAddr::V4(ip) => {
             out.push(4);
             out.extend(ip.octets());
@@ -91,23 +107,40 @@ fn write_claim(claim: &Claim, out: &mut Vec<u8>) {
             out.extend(ip.octets());
         }
     }
+}
+
+fn write_claim(claim: &Claim, out: &mut Vec<u8>) {
+    write_ip(claim.ip, out);
     out.push(match claim.role {
         Role::Initialize => 0,
         Role::Backup => 1,
         Role::Active => 2,
     });
-    let flags = [
+    out.push(bits([
         (claim.holding, HOLDING),
         (claim.asks, ASKS),
         (claim.claiming, CLAIMING),
         (claim.eligible, ELIGIBLE),
         (claim.takes_part, TAKES_PART),
-    ];
-    out.push(flags.iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum());
+    ]));
     out.extend(claim.epoch.to_be_bytes());
     out.extend(claim.digest.0.to_be_bytes());
-    short_text(out, claim.offer.as_deref().unwrap_or_default());
+    short_text(out, claim.offer.as_ref().map_or("", |(name, _)| name));
     short_text(out, clip(&claim.reason, MAX_REASON));
+    out.push(bits([
+        (!claim.settled, UNSETTLED),
+        (!claim.verified, UNVERIFIED),
+        (claim.lost, LOST),
+        (claim.sees_silence, SEES_SILENCE),
+        (claim.has_references, HAS_REFERENCES),
+    ]));
+    if let Some((_, round)) = &claim.offer {
+        out.extend(round.to_be_bytes());
+    }
+}
+
+fn bits<const N: usize>(flags: [(bool, u8); N]) -> u8 {
+    flags.iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum()
 }
 
 /// At most 255 bytes; names and clipped texts are.
@@ -134,18 +167,20 @@ struct Fields {
     echo: Option<Echo>,
     version: String,
     macs: Vec<Mac>,
+    fenced: bool,
+    fronts: Vec<IpAddr>,
     claims: Vec<Claim>,
 }
 
-struct Stream {
-    path: u8,
-    session: u64,
-    seq: u64,
-    round: u64,
-    slice: u16,
-    slices: u16,
-    interval: Duration,
-    dead_after: Duration,
+pub(super) struct Stream {
+    pub(super) path: u8,
+    pub(super) session: u64,
+    pub(super) seq: u64,
+    pub(super) round: u64,
+    pub(super) slice: u16,
+    pub(super) slices: u16,
+    pub(super) interval: Duration,
+    pub(super) dead_after: Duration,
 }
 
 impl Fields {
@@ -159,6 +194,8 @@ impl Fields {
             VERSION => self.version = reader.text(value.len())?,
             MACS => self.macs = value.as_chunks().0.iter().copied().map(Mac).collect(),
             CLAIM => self.claims.push(reader.claim()?),
+            NODE => self.fenced = reader.u8()? & FENCED != 0,
+            FRONTS => self.fronts = reader.fronts()?,
             _ => {}
         }
         Ok(())
@@ -181,103 +218,9 @@ impl Fields {
             echo: self.echo,
             version: self.version,
             macs: self.macs,
+            fenced: self.fenced,
+            fronts: self.fronts,
             claims: self.claims,
-        })
-    }
-}
-
-/// Takes values off the front; running past the end is an error, bytes left over are not.
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn bytes(&mut self, len: usize) -> Result<&'a [u8], DecodeError> {
-        let (head, rest) = self.0.split_at_checked(len).ok_or(DecodeError::Truncated)?;
-        self.0 = rest;
-        Ok(head)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
-        let (head, rest) = self.0.split_first_chunk().ok_or(DecodeError::Truncated)?;
-        self.0 = rest;
-        Ok(*head)
-    }
-
-    fn u8(&mut self) -> Result<u8, DecodeError> {
-        Ok(u8::from_be_bytes(self.array()?))
-    }
-
-    fn u16(&mut self) -> Result<u16, DecodeError> {
-        Ok(u16::from_be_bytes(self.array()?))
-    }
-
-    fn u64(&mut self) -> Result<u64, DecodeError> {
-        Ok(u64::from_be_bytes(self.array()?))
-    }
-
-    fn micros(&mut self) -> Result<Duration, DecodeError> {
-        Ok(Duration::from_micros(self.u64()?))
-    }
-
-    /// Text for people: control characters are dropped, so that a log stays one line per event.
-    fn text(&mut self, len: usize) -> Result<String, DecodeError> {
-        let text = std::str::from_utf8(self.bytes(len)?).map_err(|_| DecodeError::Malformed)?;
-        Ok(text.chars().filter(|c| !c.is_control()).collect())
-    }
-
-    fn name(&mut self, len: usize) -> Result<Name, DecodeError> {
-        let text = std::str::from_utf8(self.bytes(len)?).map_err(|_| DecodeError::Malformed)?;
-        Name::new(text).map_err(|_| DecodeError::Malformed)
-    }
-
-    fn stream(&mut self) -> Result<Stream, DecodeError> {
-        Ok(Stream {
-            path: self.u8()?,
-            session: self.u64()?,
-            seq: self.u64()?,
-            round: self.u64()?,
-            slice: self.u16()?,
-            slices: self.u16()?,
-            interval: self.micros()?,
-            dead_after: self.micros()?,
-        })
-    }
-
-    fn echo(&mut self) -> Result<Echo, DecodeError> {
-        let (session, seq, hold) = (self.u64()?, self.u64()?, self.micros()?);
-        Ok(Echo { session, seq, hold, hears_you: self.u8()? & 1 != 0 })
-    }
-
-    fn claim(&mut self) -> Result<Claim, DecodeError> {
-        let ip = match self.u8()? {
-            4 => IpAddr::from(self.array::<4>()?),
-            6 => IpAddr::from(self.array::<16>()?),
-            _ => return Err(DecodeError::Malformed),
-        };
-        let role = match self.u8()? {
-            0 => Role::Initialize,
-            1 => Role::Backup,
-            2 => Role::Active,
-            _ => return Err(DecodeError::Malformed),
-        };
-        let flags = self.u8()?;
-        let (epoch, digest) = (self.u64()?, Digest(self.u64()?));
-        let offer = match self.u8()? {
-            0 => None,
-            len => Some(self.name(len.into())?),
-        };
-        let reason_len = self.u8()?;
-        Ok(Claim {
-            ip,
-            role,
-            epoch,
-            digest,
-            holding: flags & HOLDING != 0,
-            asks: flags & ASKS != 0,
-            claiming: flags & CLAIMING != 0,
-            eligible: flags & ELIGIBLE != 0,
-            takes_part: flags & TAKES_PART != 0,
-            offer,
-            reason: self.text(reason_len.into())?,
         })
     }
 }

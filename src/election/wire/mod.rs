@@ -14,6 +14,7 @@
 //! claims ([`slices`]), so that every datagram fits into one Ethernet frame.
 
 mod body;
+mod reader;
 #[cfg(test)]
 mod tests;
 
@@ -33,7 +34,7 @@ pub const MAX_DATAGRAM: usize = 1400;
 
 const MAGIC: [u8; 4] = *b"LBHB";
 const MAJOR: u8 = 1;
-const MINOR: u8 = 0;
+const MINOR: u8 = 1;
 const PREFIX_LEN: usize = 16;
 const HEADER_LEN: usize = PREFIX_LEN + MAC_LEN;
 
@@ -44,6 +45,8 @@ const CLAIMS_LEN: usize = 560;
 const MAX_MACS: usize = 64;
 const MAX_VERSION: usize = 32;
 const MAX_REASON: usize = 120;
+/// The sender's own addresses in one datagram.
+const MAX_FRONTS: usize = 8;
 
 /// One heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +77,11 @@ pub struct Packet {
     pub version: String,
     /// Ethernet addresses of the sender: an answer to a probe from one of them comes from this node.
     pub macs: Vec<Mac>,
+    /// The sender's kernel ends its ownership when its agent stops proving it: then an answer to a probe means that
+    /// the agent lives, or will end by itself. Peers older than this say no.
+    pub fenced: bool,
+    /// The sender's own addresses, one on each device that carries Vips and lies on no configured path. At most 8.
+    pub fronts: Vec<IpAddr>,
     /// What the sender says of addresses.
     pub claims: Vec<Claim>,
 }
@@ -112,8 +120,20 @@ pub struct Claim {
     pub eligible: bool,
     /// False while the sender leaves or has no device for the address: it will not claim.
     pub takes_part: bool,
-    /// The sender has released the address to this node.
-    pub offer: Option<Name>,
+    /// The sender has run and been eligible for longer than the failback hold time: its word that it can serve is worth
+    /// something.
+    pub settled: bool,
+    /// The sender's claim rests on silence that it knows to be real. Only then is it an owner to others.
+    pub verified: bool,
+    /// The sender has just lost a conflict: whoever remains must announce.
+    pub lost: bool,
+    /// The sender asks the wire for the address, hears others there, and nobody answers for the address.
+    pub sees_silence: bool,
+    /// Hosts on the address's segment answer the sender.
+    pub has_references: bool,
+    /// The sender lets the address go to this node. The number is that of the round in which the node last asked for
+    /// it; 0 while there is nothing to be taken: the node has not asked yet, or may not have it any more.
+    pub offer: Option<(Name, u64)>,
     /// Why the sender is not eligible. At most 120 bytes are sent.
     pub reason: String,
 }

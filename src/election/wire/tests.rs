@@ -25,6 +25,11 @@ fn claim(last: u8) -> Claim {
         claiming: false,
         eligible: true,
         takes_part: true,
+        settled: true,
+        verified: true,
+        lost: false,
+        sees_silence: false,
+        has_references: true,
         offer: None,
         reason: String::new(),
     }
@@ -45,6 +50,8 @@ fn packet() -> Packet {
         echo: Some(Echo { session: 5, seq: 6, hold: Duration::from_micros(250), hears_you: true }),
         version: "0.1.0".into(),
         macs: vec![Mac([2, 0, 0, 0, 0, 1])],
+        fenced: true,
+        fronts: vec![IpAddr::from([198, 51, 100, 1])],
         claims: vec![claim(10)],
     }
 }
@@ -69,6 +76,17 @@ fn golden_bytes() {
     let hex: String = encode(&packet(), &ring()).iter().map(|byte| format!("{byte:02x}")).collect();
     let golden = include_str!("golden.hex").replace(char::is_whitespace, "");
     assert_eq!(hex, golden);
+}
+
+/// A peer of the release before this one: what it does not say has the meaning that it had then.
+#[test]
+fn version_n_minus_one_is_understood() {
+    let hex = include_str!("golden_1_0.hex").replace(char::is_whitespace, "");
+    let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+    let bytes: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect();
+    let older = Claim { has_references: false, ..claim(10) };
+    let packet = Packet { fenced: false, fronts: Vec::new(), claims: vec![older], ..packet() };
+    assert_eq!(decode(&bytes, &ring()), Ok(packet));
 }
 
 #[test]
@@ -149,19 +167,20 @@ fn authentic_nonsense_is_refused() {
 
 #[test]
 fn the_fullest_datagram_fits_and_control_characters_do_not_arrive() {
-    let long = Claim { offer: Some(name(&"a".repeat(63))), reason: "é\n".repeat(200), ..claim(1) };
+    let long = Claim { offer: Some((name(&"a".repeat(63)), u64::MAX)), reason: "é\n".repeat(200), ..claim(1) };
     let full = Packet {
         sender: name(&"s".repeat(63)),
         destination: name(&"d".repeat(63)),
         version: "v".repeat(500),
         macs: vec![Mac([0xff; 6]); 500],
+        fronts: vec![IpAddr::from([0xff; 16]); 500],
         claims: vec![long; 50],
         ..packet()
     };
     let bytes = encode(&full, &ring());
     assert!(bytes.len() <= MAX_DATAGRAM, "{}", bytes.len());
     let read = decode(&bytes, &ring()).unwrap();
-    assert_eq!(read.macs.len(), MAX_MACS);
+    assert_eq!((read.macs.len(), read.fronts.len()), (MAX_MACS, MAX_FRONTS));
     assert_eq!(read.claims[0].reason, "é".repeat(40));
 }
 
@@ -189,11 +208,14 @@ prop_compose! {
 prop_compose! {
     fn any_claim()(
         ip in any::<IpAddr>(), role in prop::sample::select(vec![Role::Initialize, Role::Backup, Role::Active]),
-        epoch in any::<u64>(), digest in any::<u64>(), flags in any::<[bool; 5]>(),
-        offer in prop::option::of(any_name()), reason in "[a-z é]{0,60}",
+        epoch in any::<u64>(), digest in any::<u64>(), flags in any::<[bool; 10]>(),
+        offer in prop::option::of((any_name(), any::<u64>())), reason in "[a-z é]{0,60}",
     ) -> Claim {
-        let [holding, asks, claiming, eligible, takes_part] = flags;
-        Claim { ip, role, epoch, digest: Digest(digest), holding, asks, claiming, eligible, takes_part, offer, reason }
+        let [holding, asks, claiming, eligible, takes_part, settled, verified, lost, sees_silence, has_references] = flags;
+        Claim {
+            ip, role, epoch, digest: Digest(digest), holding, asks, claiming, eligible, takes_part, settled, verified,
+            lost, sees_silence, has_references, offer, reason,
+        }
     }
 }
 
@@ -202,7 +224,8 @@ prop_compose! {
         names in (any_name(), any_name()), path in any::<u8>(), session in any::<u64>(), seq in 1..u64::MAX,
         round in any::<u64>(), slice in 0u16..100, times in (1u64..1 << 40, 0u64..1 << 40, 0u64..1 << 40),
         echo in prop::option::of((any::<u64>(), any::<u64>(), any::<bool>())), version in "[0-9a-z.]{0,32}",
-        macs in prop::collection::vec(any::<[u8; 6]>().prop_map(Mac), 0..10),
+        macs in prop::collection::vec(any::<[u8; 6]>().prop_map(Mac), 0..10), fenced in any::<bool>(),
+        fronts in prop::collection::vec(any::<IpAddr>(), 0..MAX_FRONTS),
         claims in prop::collection::vec(any_claim(), 0..3),
     ) -> Packet {
         let (interval, dead_after, hold) = times;
@@ -212,7 +235,7 @@ prop_compose! {
             echo: echo.map(|(session, seq, hears_you)| Echo {
                 session, seq, hold: Duration::from_micros(hold), hears_you,
             }),
-            version, macs, claims,
+            version, macs, fenced, fronts, claims,
         }
     }
 }

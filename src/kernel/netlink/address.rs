@@ -8,7 +8,7 @@ use rtnetlink::packet_route::{
         AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol, AddressScope, CacheInfo,
     },
 };
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 /// `lo` in every network namespace (`LOOPBACK_IFINDEX` of the kernel).
 const LOOPBACK_INDEX: u32 = 1;
@@ -21,6 +21,7 @@ pub(super) struct Candidate {
     pub(super) link: u32,
     pub(super) address: VipAddress,
     pub(super) mark: bool,
+    pub(super) lifetime: Option<Duration>,
 }
 
 /// An address that the kernel has, with the message that told so.
@@ -48,9 +49,9 @@ impl Candidate {
         } else {
             message.header.family = AddressFamily::Inet6;
             flags |= AddressFlags::Nodad;
-            let mut lifetimes = CacheInfo::default();
-            (lifetimes.ifa_preferred, lifetimes.ifa_valid) = (0, FOREVER);
-            message.attributes.push(AddressAttribute::CacheInfo(lifetimes));
+        }
+        if ip.is_ipv6() || self.lifetime.is_some() {
+            message.attributes.push(AddressAttribute::CacheInfo(lifetimes(ip, self.lifetime)));
         }
         if self.link == LOOPBACK_INDEX {
             // On lo the prefix route would make this host the owner of the whole subnet.
@@ -90,6 +91,24 @@ impl KernelAddress {
         Some(Self { link: message.header.index, ip, prefix_len: message.header.prefix_len, protocol, message })
     }
 
+    /// `None`: for ever.
+    pub(super) fn valid_for(&self) -> Option<Duration> {
+        self.message.attributes.iter().find_map(|attribute| match attribute {
+            AddressAttribute::CacheInfo(info) if info.ifa_valid != FOREVER => {
+                Some(Duration::from_secs(info.ifa_valid.into()))
+            }
+            _ => None,
+        })
+    }
+
+    /// The message that changes nothing but how long it lasts.
+    pub(super) fn with_lifetime(&self, lifetime: Duration) -> AddressMessage {
+        let mut message = self.message.clone();
+        message.attributes.retain(|it| !matches!(it, AddressAttribute::CacheInfo(_)));
+        message.attributes.push(AddressAttribute::CacheInfo(lifetimes(self.ip, Some(lifetime))));
+        message
+    }
+
     pub(super) fn vip_address(&self) -> VipAddress {
         VipAddress { ip: self.ip, prefix_len: self.prefix_len }
     }
@@ -121,4 +140,14 @@ impl KernelAddress {
         // The same bit means "temporary" in IPv6.
         self.ip.is_ipv4() && self.message.header.flags.contains(AddressHeaderFlags::Secondary)
     }
+}
+
+/// Deprecated from the start, so that it is no source address; of no consequence with IPv4, where the kernel wants both
+/// to be alike.
+fn lifetimes(ip: IpAddr, lifetime: Option<Duration>) -> CacheInfo {
+    let seconds = |lifetime: Duration| u32::try_from(lifetime.as_secs_f64().ceil() as u64).unwrap_or(FOREVER).max(1);
+    let mut info = CacheInfo::default();
+    info.ifa_valid = lifetime.map_or(FOREVER, seconds);
+    info.ifa_preferred = if ip.is_ipv6() { 0 } else { info.ifa_valid };
+    info
 }

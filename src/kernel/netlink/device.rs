@@ -32,14 +32,24 @@ mod tests {
             .iter()
             .map(|&(link, cidr, ours)| {
                 let (ip, len) = cidr.split_once('/').unwrap();
-                ObservedAddress { link, ip: ip.parse().unwrap(), prefix_len: len.parse().unwrap(), ours }
+                ObservedAddress {
+                    link,
+                    ip: ip.parse().unwrap(),
+                    prefix_len: len.parse().unwrap(),
+                    ours,
+                    valid_for: None,
+                }
             })
             .collect();
         let link = |index: u32| {
             let running = running.contains(&index);
             (index, Link { index, name: format!("eth{index}"), mac: None, loopback: false, running })
         };
-        ObservedNetwork { links: addresses.iter().map(|it| link(it.link)).collect(), addresses }
+        ObservedNetwork {
+            links: addresses.iter().map(|it| link(it.link)).collect(),
+            addresses,
+            ..ObservedNetwork::default()
+        }
     }
 
     fn device(network: &ObservedNetwork, ip: &str) -> Option<u32> {

@@ -21,26 +21,24 @@
 //!   The address is then what `ip address add` would make it. Host addresses are the safe way.
 //! - Connections from the node to a VIP that it holds itself have the VIP on both ends; they never leave the host.
 
+mod add;
 mod address;
 mod device;
 mod events;
 pub mod record;
 mod request;
+mod surroundings;
 
+pub use add::{Addition, Refresh};
 pub use device::device_for;
 pub use events::Events;
 
-use self::{
-    address::{Candidate, KernelAddress},
-    record::{Entry, Record},
-    request::Requests,
-};
+use self::{address::KernelAddress, record::Record, request::Requests};
 use super::KernelError;
 use crate::model::{Link, Mac, ObservedAddress, ObservedNetwork, VipAddress};
 use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage};
 use std::{
     io,
-    net::IpAddr,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -55,17 +53,6 @@ pub struct Netlink {
     requests: Arc<Requests>,
     record: Arc<Mutex<Record>>,
     mark: bool,
-}
-
-/// What [`Netlink::add_address`] found or did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Addition {
-    /// It was not there, and is now.
-    Added,
-    /// It was there already, marked as ours.
-    Present,
-    /// It is there, but somebody else added it: left alone. It is not ours to remove later.
-    Foreign,
 }
 
 /// What [`Netlink::remove_address`] found or did.
@@ -100,31 +87,21 @@ impl Netlink {
         Ok(Self { requests: Arc::new(requests), record: Arc::new(Mutex::new(record)), mark })
     }
 
-    /// All devices and addresses, as they are now.
+    /// All devices and addresses, as they are now, with the neighbours and gateways that the kernel knows.
     pub async fn observe(&self) -> Result<ObservedNetwork, KernelError> {
         let links = self.requests.links().await.map_err(|cause| KernelError::new("list network devices", cause))?;
         let links = links.iter().filter_map(link).map(|link| (link.index, link)).collect();
         let addresses = self.addresses().await?;
         let addresses = addresses.iter().map(|it| self.observed(it)).collect();
-        Ok(ObservedNetwork { links, addresses })
-    }
-
-    /// Adds `address` to the device with the index `link`, marked as ours, unless it is there. What is there is never
-    /// altered. A change of an IPv6 address's prefix length needs the removal first: the kernel holds an IPv6 address
-    /// once per device.
-    pub async fn add_address(&self, link: u32, address: VipAddress) -> Result<Addition, KernelError> {
-        let attempt = |cause| KernelError::new(format!("add {address} to {}", device_name(link)), cause);
-        let before = self.addresses().await?;
-        if let Some(existing) = find(&before, link, address) {
-            return Ok(if self.is_ours(existing) { Addition::Present } else { Addition::Foreign });
-        }
-        // Before the address, or a crash between the two would leave one that nobody ever removes.
-        let recorded = self.note_before(link, address, &before);
-        let message = Candidate { link, address, mark: self.mark }.message(&before);
-        if let Err(cause) = self.requests.add_address(message).await {
-            return self.refused(link, address, attempt(cause)).await;
-        }
-        self.verify(link, address, recorded).await.map_err(attempt)
+        let neighbours =
+            self.requests.neighbours().await.map_err(|cause| KernelError::new("list neighbours", cause))?;
+        let routes = self.requests.routes().await.map_err(|cause| KernelError::new("list routes", cause))?;
+        Ok(ObservedNetwork {
+            links,
+            addresses,
+            neighbours: surroundings::neighbours(&neighbours),
+            gateways: surroundings::gateways(&routes),
+        })
     }
 
     /// Removes exactly this device's, ip's and prefix length's address, if it is marked as ours; an absent one is no
@@ -158,6 +135,11 @@ impl Netlink {
         Events::subscribe().map_err(|cause| KernelError::new("subscribe to changes of devices and addresses", cause))
     }
 
+    /// The netlink port of changes made here, as [`Events::last_port`] names it.
+    pub fn port(&self) -> u32 {
+        self.requests.port()
+    }
+
     async fn addresses(&self) -> Result<Vec<KernelAddress>, KernelError> {
         let messages = self.requests.addresses().await.map_err(|cause| KernelError::new("list addresses", cause))?;
         Ok(messages.into_iter().filter_map(KernelAddress::parse).collect())
@@ -165,58 +147,11 @@ impl Netlink {
 
     fn observed(&self, address: &KernelAddress) -> ObservedAddress {
         let KernelAddress { link, ip, prefix_len, .. } = *address;
-        ObservedAddress { link, ip, prefix_len, ours: self.is_ours(address) }
+        ObservedAddress { link, ip, prefix_len, ours: self.is_ours(address), valid_for: address.valid_for() }
     }
 
     fn is_ours(&self, address: &KernelAddress) -> bool {
         address.protocol == Some(ADDRESS_PROTOCOL) || self.record().holds(&address.entry())
-    }
-
-    /// Whether the record was written does not matter where marks stick, and only then is it known that they do.
-    fn note_before(&self, link: u32, address: VipAddress, before: &[KernelAddress]) -> io::Result<()> {
-        let mut record = self.record();
-        if record.needed() {
-            record.retain(&before.iter().map(KernelAddress::entry).collect::<Vec<_>>());
-            return record.insert(Entry { link, ip: address.ip, prefix_len: address.prefix_len, created: None });
-        }
-        Ok(())
-    }
-
-    /// `EEXIST` may only mean that somebody else was faster.
-    async fn refused(&self, link: u32, address: VipAddress, error: KernelError) -> Result<Addition, KernelError> {
-        let Some(errno) = error.errno() else {
-            // The connection broke, so it may be there: better a line in the record too many.
-            return Err(error);
-        };
-        self.forget(link, address);
-        if errno != libc::EEXIST {
-            return Err(explain(error, address));
-        }
-        let now = self.addresses().await?;
-        match find(&now, link, address) {
-            Some(existing) if self.is_ours(existing) => Ok(Addition::Present),
-            Some(_) => Ok(Addition::Foreign),
-            None => Err(error.advise("the device holds it with another prefix length: remove that first")),
-        }
-    }
-
-    async fn verify(&self, link: u32, address: VipAddress, recorded: io::Result<()>) -> io::Result<Addition> {
-        let now = self.addresses().await.map_err(io::Error::other)?;
-        let Some(added) = find(&now, link, address) else {
-            self.forget(link, address);
-            return Err(io::Error::other("it was gone again at once"));
-        };
-        if added.protocol == Some(ADDRESS_PROTOCOL) {
-            self.record().marks_stick(&added.entry());
-            return Ok(Addition::Added);
-        }
-        let recorded = recorded.and_then(|()| self.record().insert(added.entry()));
-        if let Err(error) = recorded {
-            // Nobody would know it for ours after a restart, so it must not stay.
-            self.requests.remove_address(added.message.clone()).await?;
-            return Err(error);
-        }
-        Ok(Addition::Added)
     }
 
     /// Puts back what the kernel took away beside the removed address, as it was.
@@ -225,6 +160,7 @@ impl Netlink {
             return Ok(());
         }
         let left = self.addresses().await?;
+        let mut put_back = Vec::new();
         for lost in secondaries.into_iter().filter(|it| find(&left, it.link, it.vip_address()).is_none()) {
             let (link, address, ours) = (lost.link, lost.vip_address(), self.is_ours(&lost));
             match self.requests.add_address(lost.message).await {
@@ -232,8 +168,15 @@ impl Netlink {
                     let attempt = format!("put {address} back on {}, which the kernel removed", device_name(link));
                     return Err(KernelError::new(attempt, error));
                 }
-                _ if ours => drop(self.verify(link, address, Ok(())).await),
+                _ if ours => put_back.push((link, address)),
                 _ => {}
+            }
+        }
+        if !put_back.is_empty() {
+            let now = self.addresses().await?;
+            let recorded = self.note_after(&put_back, &now);
+            for (link, address) in put_back {
+                drop(self.verify(link, address, &now, &recorded).await);
             }
         }
         Ok(())
@@ -276,15 +219,6 @@ fn device_name(link: u32) -> String {
     match nix::net::if_::if_indextoname(link) {
         Ok(name) if !name.is_empty() => name.to_string_lossy().into_owned(),
         _ => format!("device {link}"),
-    }
-}
-
-fn explain(error: KernelError, address: VipAddress) -> KernelError {
-    match (error.errno(), address.ip) {
-        (Some(libc::EACCES), IpAddr::V6(_)) => {
-            error.advise("IPv6 is disabled on this device: set its sysctl net.ipv6.conf.DEVICE.disable_ipv6 to 0")
-        }
-        _ => error,
     }
 }
 

@@ -87,10 +87,12 @@ impl Record {
         self.entries.iter().any(|it| it.same_place(address) && (it.created.is_none() || it.created == address.created))
     }
 
-    /// Notes `entry` in place of what was known about the same place.
-    pub fn insert(&mut self, entry: Entry) -> io::Result<()> {
-        self.entries.retain(|it| !it.same_place(&entry));
-        self.entries.push(entry);
+    /// Notes `entries` in place of what was known about the same places.
+    pub fn insert(&mut self, entries: impl IntoIterator<Item = Entry>) -> io::Result<()> {
+        for entry in entries {
+            self.entries.retain(|it| !it.same_place(&entry));
+            self.entries.push(entry);
+        }
         self.save()
     }
 
@@ -157,7 +159,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("new/addresses");
         let ours = entry(2, "192.0.2.10", Some(77));
-        load(&path).insert(ours).unwrap();
+        load(&path).insert([ours]).unwrap();
         assert!(load(&path).holds(&ours));
         assert!(!Record::load_as_of(&path, "next boot".to_owned()).unwrap().holds(&ours));
     }
@@ -166,11 +168,11 @@ mod tests {
     fn knows_an_address_by_its_place_and_its_moment() {
         let directory = tempfile::tempdir().unwrap();
         let mut record = load(&directory.path().join("addresses"));
-        record.insert(entry(2, "192.0.2.10", Some(77))).unwrap();
+        record.insert([entry(2, "192.0.2.10", Some(77))]).unwrap();
         assert!(!record.holds(&entry(2, "192.0.2.10", Some(78))), "made again by someone else");
         assert!(!record.holds(&entry(3, "192.0.2.10", Some(77))), "another device");
         assert!(!record.holds(&Entry { prefix_len: 24, ..entry(2, "192.0.2.10", Some(77)) }));
-        record.insert(entry(2, "192.0.2.11", None)).unwrap();
+        record.insert([entry(2, "192.0.2.11", None)]).unwrap();
         assert!(record.holds(&entry(2, "192.0.2.11", Some(5))), "about to be added when the agent died");
     }
 
@@ -180,12 +182,12 @@ mod tests {
         let path = directory.path().join("addresses");
         let mut record = load(&path);
         let [a, b] = ["192.0.2.10", "192.0.2.11"].map(|ip| entry(2, ip, Some(1)));
-        record.insert(a).unwrap();
-        record.insert(b).unwrap();
+        record.insert([a]).unwrap();
+        record.insert([b]).unwrap();
         record.remove(a.link, a.ip, a.prefix_len);
         assert!(!load(&path).holds(&a) && load(&path).holds(&b));
         record.retain(&[]);
-        record.insert(a).unwrap();
+        record.insert([a]).unwrap();
         assert!(load(&path).holds(&a) && !load(&path).holds(&b));
         record.remove(a.link, a.ip, a.prefix_len);
         assert!(!path.exists());
@@ -196,7 +198,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("addresses");
         let mut record = load(&path);
-        record.insert(entry(2, "192.0.2.10", None)).unwrap();
+        record.insert([entry(2, "192.0.2.10", None)]).unwrap();
         assert!(record.needed());
         record.marks_stick(&entry(2, "192.0.2.10", Some(4)));
         assert!(!record.needed() && !path.exists());
@@ -217,7 +219,7 @@ mod tests {
         fs::write(directory.path().join("file"), "").unwrap();
         let mut record = Record::load_as_of(&directory.path().join("other"), String::new()).unwrap();
         record.path = directory.path().join("file/addresses");
-        assert!(record.insert(entry(2, "192.0.2.10", None)).is_err());
+        assert!(record.insert([entry(2, "192.0.2.10", None)]).is_err());
     }
 
     proptest! {
@@ -226,7 +228,7 @@ mod tests {
             let directory = tempfile::tempdir().unwrap();
             let path = directory.path().join("addresses");
             let entry = Entry { link, ip, prefix_len, created };
-            load(&path).insert(entry).unwrap();
+            load(&path).insert([entry]).unwrap();
             prop_assert_eq!(load(&path).entries, [entry]);
         }
 

@@ -4,12 +4,17 @@
 use futures::StreamExt;
 use rtnetlink::{
     Handle,
-    packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload},
+    packet_core::{
+        NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
+    },
     packet_route::{
-        RouteNetlinkMessage,
+        AddressFamily, RouteNetlinkMessage,
         address::AddressMessage,
         link::{LinkAttribute, LinkExtentMask, LinkMessage},
+        neighbour::NeighbourMessage,
+        route::RouteMessage,
     },
+    sys::AsyncSocket,
 };
 use std::{
     io,
@@ -21,11 +26,22 @@ const NLM_F_DUMP_INTR: u16 = 0x10;
 const DUMP_ATTEMPTS: usize = 20;
 
 #[derive(Debug)]
-pub(super) struct Requests(Mutex<Handle>);
+pub(super) struct Requests(Mutex<Connection>);
+
+#[derive(Debug)]
+struct Connection {
+    handle: Handle,
+    port: u32,
+}
 
 impl Requests {
     pub(super) fn connect() -> io::Result<Self> {
-        connection().map(|handle| Self(Mutex::new(handle)))
+        connection().map(|connection| Self(Mutex::new(connection)))
+    }
+
+    /// Of the present connection.
+    pub(super) fn port(&self) -> u32 {
+        self.connection().port
     }
 
     pub(super) async fn links(&self) -> io::Result<Vec<LinkMessage>> {
@@ -47,8 +63,37 @@ impl Requests {
         .await
     }
 
+    pub(super) async fn neighbours(&self) -> io::Result<Vec<NeighbourMessage>> {
+        self.dump(RouteNetlinkMessage::GetNeighbour(NeighbourMessage::default()), |message| match message {
+            RouteNetlinkMessage::NewNeighbour(neighbour) => Some(neighbour),
+            _ => None,
+        })
+        .await
+    }
+
+    /// IPv4's and IPv6's, of all tables.
+    pub(super) async fn routes(&self) -> io::Result<Vec<RouteMessage>> {
+        let mut all = Vec::new();
+        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+            let mut request = RouteMessage::default();
+            request.header.address_family = family;
+            let routes = self.dump(RouteNetlinkMessage::GetRoute(request), |message| match message {
+                RouteNetlinkMessage::NewRoute(route) => Some(route),
+                _ => None,
+            });
+            all.extend(routes.await?);
+        }
+        Ok(all)
+    }
+
     pub(super) async fn add_address(&self, message: AddressMessage) -> io::Result<()> {
         let flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
+        self.request(RouteNetlinkMessage::NewAddress(message), flags).await.map(drop)
+    }
+
+    /// Alters the lifetime of an address that is there; adds it if it is not.
+    pub(super) async fn replace_address(&self, message: AddressMessage) -> io::Result<()> {
+        let flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_REPLACE;
         self.request(RouteNetlinkMessage::NewAddress(message), flags).await.map(drop)
     }
 
@@ -73,13 +118,14 @@ impl Requests {
     async fn request(&self, message: RouteNetlinkMessage, flags: u16) -> io::Result<Answer> {
         let mut request = NetlinkMessage::from(message);
         request.header.flags = flags;
-        let sent = self.handle().request(request.clone());
+        let sent = self.connection().handle.request(request.clone());
         let mut answers = match sent {
             Ok(answers) => answers,
             Err(_) => {
-                let mut fresh = connection()?;
-                *self.handle() = fresh.clone();
-                fresh.request(request).map_err(|_| broken())?
+                let fresh = connection()?;
+                let mut handle = fresh.handle.clone();
+                *self.connection() = fresh;
+                handle.request(request).map_err(|_| broken())?
             }
         };
         let mut answer = Answer { messages: Vec::new(), interrupted: false };
@@ -97,7 +143,7 @@ impl Requests {
         Err(broken())
     }
 
-    fn handle(&self) -> MutexGuard<'_, Handle> {
+    fn connection(&self) -> MutexGuard<'_, Connection> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -107,13 +153,14 @@ struct Answer {
     interrupted: bool,
 }
 
-fn connection() -> io::Result<Handle> {
+fn connection() -> io::Result<Connection> {
     let (mut connection, handle, _unsolicited) = rtnetlink::new_connection()?;
     // Without these an end and a broken connection look the same.
     connection.set_forward_done(true);
     connection.set_forward_ack(true);
+    let port = connection.socket_mut().socket_mut().bind_auto()?.port_number();
     tokio::spawn(connection);
-    Ok(handle)
+    Ok(Connection { handle, port })
 }
 
 fn broken() -> io::Error {

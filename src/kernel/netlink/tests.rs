@@ -1,10 +1,12 @@
-use super::*;
+use super::{address::Candidate, *};
 use crate::kernel::testing::{Host, Net, block_on, cidr_of, eventually, joined};
-use std::{path::Path, time::Duration};
+use std::{net::IpAddr, path::Path, time::Duration};
 use tempfile::TempDir;
 
+mod lifetimes;
 mod records;
 mod sources;
+mod surroundings;
 
 /// A [`Netlink`] with a record of its own, and both kinds of marking under one name.
 pub(super) struct Subject {
@@ -269,7 +271,8 @@ fn observing_while_addresses_come_and_go_misses_none_that_stays() {
         // A host address goes to the head of the kernel's list, so its coming and going moves all others by one.
         let churn = scope.spawn(|| {
             host.run(async |_| {
-                let message = Candidate { link: 1, address: cidr_of("203.0.113.1/32"), mark: true }.message(&[]);
+                let message =
+                    Candidate { link: 1, address: cidr_of("203.0.113.1/32"), mark: true, lifetime: None }.message(&[]);
                 let netlink = Subject::new(true).netlink;
                 for _ in 0..100 {
                     netlink.requests.add_address(message.clone()).await.unwrap();

@@ -49,7 +49,7 @@ fn whoever_has_the_address_answers() {
             let prober = prober(&net).await;
             ask(&prober, &net, &[vip]).await;
             let link = net.link("eth0").await.index;
-            assert_eq!(prober.recv().await, Answer { link, ip: ip(vip), mac: mac(&peer) });
+            assert_eq!(prober.recv().await, Sight { link, ip: ip(vip), mac: mac(&peer), kind: SightKind::Has });
             assert_eq!(prober.dropped(), 0);
         });
     }
@@ -80,7 +80,7 @@ fn the_host_itself_does_not_answer() {
         ask(&prober, &net, &[REFERENCE]).await;
         assert_eq!(
             prober.recv().await,
-            Answer { link: net.link("eth0").await.index, ip: ip(REFERENCE), mac: mac(&peer) }
+            Sight { link: net.link("eth0").await.index, ip: ip(REFERENCE), mac: mac(&peer), kind: SightKind::Has }
         );
     });
 }
@@ -142,7 +142,7 @@ fn announcements_of_others_are_heard_without_asking() {
             peer.run(async |net| Announcer::new().unwrap().announce(&net.link("eth0").await, ip(vip)).unwrap());
             assert_eq!(
                 prober.recv().await,
-                Answer { link: net.link("eth0").await.index, ip: ip(vip), mac: mac(&peer) }
+                Sight { link: net.link("eth0").await.index, ip: ip(vip), mac: mac(&peer), kind: SightKind::Has }
             );
         });
     }
@@ -175,7 +175,7 @@ fn asking_from_the_address_shows_having_it() {
 }
 
 #[test]
-fn asking_about_the_address_does_not_show_having_it() {
+fn asking_about_the_address_shows_no_more_than_that() {
     let [host, peer] = pair();
     host.run(async |net| {
         let prober = prober(&net).await;
@@ -184,6 +184,11 @@ fn asking_about_the_address_does_not_show_having_it() {
             let other = Prober::new().unwrap();
             ask(&other, &net, &VIPS).await;
         });
+        for vip in VIPS {
+            let link = net.link("eth0").await.index;
+            let asks = Sight { link, ip: ip(vip), mac: mac(&peer), kind: SightKind::Asks(None) };
+            assert_eq!(prober.recv().await, asks);
+        }
         ask(&prober, &net, &[REFERENCE]).await;
         assert_eq!(prober.recv().await.ip, ip(REFERENCE));
     });
@@ -217,7 +222,10 @@ fn works_on_a_device_that_appears_later_and_is_silent_on_lo() {
         plug(&switch, &host, "late", "eth7");
         let late = net.link("eth7").await;
         prober.send(&late, ip(VIPS[0])).unwrap();
-        assert_eq!(prober.recv().await, Answer { link: late.index, ip: ip(VIPS[0]), mac: mac(&peer) });
+        assert_eq!(
+            prober.recv().await,
+            Sight { link: late.index, ip: ip(VIPS[0]), mac: mac(&peer), kind: SightKind::Has }
+        );
     });
 }
 

@@ -1,7 +1,7 @@
 //! Samples and their labels: the tables of [`rows`](super::rows) applied to each object, and the few metrics that have
 //! more than one sample per object.
 
-use super::rows::{BACKENDS, LISTENERS, PATHS, PEERS, POOLS, PROCESS, PROXY, RECONCILE, Row, STATE, VIPS};
+use super::rows::{BACKENDS, FENCE, LISTENERS, PATHS, PEERS, POOLS, PROCESS, PROXY, RECONCILE, Row, STATE, VIPS};
 use crate::status::{ConditionStatus, ProblemStatus, Status};
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 
@@ -92,11 +92,20 @@ fn agent(page: &mut Page, status: &Status) {
         (label("type", &condition.r#type), f64::from(u8::from(holds)))
     });
     page.gauge("lbagent_condition", "1 if the condition is True, 0 if it is False or Unknown.", conditions);
+    let standby = f64::from(u8::from(status.standby.is_some()));
+    page.gauge(
+        "lbagent_standby",
+        "1 while an operator has taken this node out of service.",
+        [(Labels::new(), standby)],
+    );
+    page.table(FENCE, &[(Labels::new(), &status.fence)]);
     page.table(STATE, &itself);
     page.gauge("lbagent_state_problems", "Problems of the state files.", by_severity(&status.state.problems));
     page.gauge("lbagent_problems", "Problems apart from the state files.", by_severity(&status.problems));
     let passes = status.reconcile.passes.iter().map(|(reason, count)| (label("reason", reason), *count));
     page.counter("lbagent_reconcile_passes_total", "Passes of the reconcile loop by what woke it.", passes);
+    let repairs = status.reconcile.repairs.iter().map(|(what, count)| (label("what", what), *count));
+    page.counter("lbagent_drift_repairs_total", "What somebody else had removed and was put back.", repairs);
     page.table(RECONCILE, &itself);
 }
 

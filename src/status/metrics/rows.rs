@@ -1,7 +1,8 @@
 //! The tables of metrics that have one sample per object: one row each, in the order of the page.
 
 use crate::status::{
-    BackendStatus, ListenerStatus, PathStatus, PeerStatus, PoolStatus, ProcessStatus, ProxyStatus, Status, VipStatus,
+    BackendStatus, FenceStatus, ListenerStatus, PathStatus, PeerStatus, PoolStatus, ProcessStatus, ProxyStatus, Status,
+    VipStatus,
 };
 use prometheus::proto::MetricType;
 
@@ -52,6 +53,25 @@ pub(super) const RECONCILE: &[Row<Status>] = &[
         |status| status.reconcile.last_at.map(|at| at.unix_seconds())),
 ];
 
+/// Of this node: what ends its ownership when its agent stops proving it.
+#[rustfmt::skip]
+pub(super) const FENCE: &[Row<FenceStatus>] = &[
+    gauge("lbagent_fenced", "1 if the kernel takes the addresses from an agent that hangs or dies.",
+        |fence| truth(fence.enforced)),
+    gauge("lbagent_lease_realtime", "1 if the thread that renews the leases has real-time priority.",
+        |fence| truth(fence.realtime)),
+    gauge("lbagent_leases", "Addresses that this node may speak for.",
+        |fence| count(fence.leased.len() as u64)),
+    counter("lbagent_lease_renewals_total", "Renewals of leases.",
+        |fence| count(fence.renewals)),
+    counter("lbagent_lease_renewals_failed_total", "Renewals that failed for another reason than the end of a lease.",
+        |fence| count(fence.failed_renewals)),
+    counter("lbagent_lease_lost_total", "Leases that ended although nobody gave them up.",
+        |fence| count(fence.lost)),
+    gauge("lbagent_lease_renewal_lateness_seconds_max", "The worst time by which a renewal came later than it was due.",
+        |fence| Some(fence.worst_lateness_seconds)),
+];
+
 /// Of the data plane as a whole.
 #[rustfmt::skip]
 pub(super) const PROXY: &[Row<ProxyStatus>] = &[
@@ -74,6 +94,12 @@ pub(super) const VIPS: &[Row<VipStatus>] = &[
         |vip| truth(vip.owner.is_some())),
     gauge("lbagent_vip_foreign", "1 if a host that is no peer answers for the Vip.",
         |vip| truth(vip.foreign.is_some())),
+    gauge("lbagent_vip_leased", "1 if the kernel lets this node speak for the Vip.",
+        |vip| truth(vip.leased)),
+    gauge("lbagent_vip_verified", "1 if the last claim known to this node rested on proof.",
+        |vip| truth(vip.verified)),
+    gauge("lbagent_vip_fenced", "Where this node has the addresses: 1 if the kernel takes them from an agent that hangs or dies.",
+        |vip| vip.fenced().and_then(|fenced| truth(fenced.is_true()))),
     gauge("lbagent_vip_epoch", "The epoch of the last claim known.",
         |vip| count(vip.epoch)),
     gauge("lbagent_vip_role_since_timestamp_seconds", "Since when this node has its role.",
@@ -109,6 +135,10 @@ pub(super) const PEERS: &[Row<PeerStatus>] = &[
         |peer| truth(peer.heard)),
     gauge("lbagent_peer_hears_us", "1 if the peer says that it hears this node.",
         |peer| truth(peer.hears_us)),
+    gauge("lbagent_peer_fenced", "1 if the peer's kernel takes the addresses from an agent that hangs or dies.",
+        |peer| peer.fenced.and_then(truth)),
+    gauge("lbagent_peer_vanished", "How often it fell silent or started anew within the last ten minutes.",
+        |peer| count(peer.vanished.into())),
     gauge("lbagent_peer_in_sync", "1 if the peer has the same state.",
         |peer| truth(peer.in_sync)),
 ];
@@ -119,6 +149,8 @@ pub(super) const PATHS: &[Row<PathStatus>] = &[
         |path| truth(path.up)),
     gauge("lbagent_peer_path_rtt_seconds", "Of the last heartbeat that echoed one of ours.",
         |path| path.rtt_seconds),
+    gauge("lbagent_peer_path_loss_ratio", "Share of the peer's heartbeats that were lost in the last ten seconds or so.",
+        |path| Some(path.loss_ratio)),
     counter("lbagent_peer_path_sent_total", "Heartbeats sent.",
         |path| count(path.sent)),
     counter("lbagent_peer_path_received_total", "Heartbeats accepted.",
@@ -182,4 +214,6 @@ pub(super) const PROCESS: &[Row<ProcessStatus>] = &[
         |process| count(process.open_fds)),
     gauge("process_max_fds", "The limit on those.",
         |process| count(process.max_fds)),
+    counter("lbagent_log_dropped_lines_total", "Lines that never reached the log because its reader was too slow.",
+        |process| count(process.log_dropped)),
 ];

@@ -1,7 +1,7 @@
 //! What is good and bad about each object, and the numbers that go with it.
 
-use super::{Report, Severity, Thresholds};
-use crate::status::{ConditionStatus, PeerStatus, PoolStatus, Status, VipStatus};
+use super::{DUAL_OWNER_FOR, Report, Severity, Thresholds};
+use crate::status::{Condition, ConditionStatus, PeerStatus, PoolStatus, Status, Timestamp, VipStatus, layout::span};
 
 /// What was found out about one thing: a verdict and the words.
 type Finding = (Severity, String);
@@ -9,7 +9,7 @@ type Finding = (Severity, String);
 /// Everything: the worst of all findings first.
 pub(super) fn all(status: &Status, thresholds: Thresholds) -> Report {
     let mut findings = agent(status);
-    findings.extend(status.vips.iter().flat_map(vip_findings));
+    findings.extend(status.vips.iter().flat_map(|vip| vip_findings(vip, status.now)));
     findings.extend(status.pools.iter().filter_map(|pool| pool_finding(pool, thresholds)));
     findings.extend(status.peers.iter().filter_map(peer_finding));
     let mine = || status.vips.iter().filter(|vip| vip.role.is_some());
@@ -50,7 +50,8 @@ pub(super) fn vip(status: &Status, vip: &VipStatus) -> Report {
         format!("'connections'={connections};;;0"),
         format!("'requests'={requests}c;;;0"),
     ];
-    let mut findings = vip_findings(vip);
+    let mut findings = vip_findings(vip, status.now);
+    findings.extend(vip.fenced().and_then(not_fenced));
     findings.extend(problems_of(status, "Vip", &vip.name));
     report(good, findings, perfdata)
 }
@@ -86,8 +87,13 @@ pub(super) fn peer(status: &Status, peer: &PeerStatus) -> Report {
         format!("'lost'={lost}c;;;0"),
     ];
     perfdata.extend(rtt.map(|rtt| format!("'rtt'={rtt:.6}s;;;0")));
-    let findings = peer_finding(peer).into_iter().chain(problems_of(status, "Peer", &peer.name));
-    report(good, findings.collect(), perfdata)
+    let mut findings: Vec<Finding> = peer_finding(peer).into_iter().collect();
+    if peer.me {
+        findings.extend(standby_finding(status));
+        findings.extend(status.condition("Fenced").and_then(not_fenced));
+    }
+    findings.extend(problems_of(status, "Peer", &peer.name));
+    report(good, findings, perfdata)
 }
 
 /// What is wrong with the object's file or on this machine because of it: somebody who checks only this object must
@@ -105,18 +111,38 @@ fn agent(status: &Status) -> Vec<Finding> {
         let failed = status.condition(r#type).filter(|condition| condition.status != ConditionStatus::True);
         findings.extend(failed.map(|condition| (Severity::Warning, condition.message.clone())));
     }
+    findings.extend(status.condition("Fenced").and_then(not_fenced));
+    findings.extend(standby_finding(status));
     let problems = status.problems.iter().filter(|problem| problem.is_error());
     findings.extend(problems.map(|problem| (Severity::Warning, problem.message.clone())));
     findings
 }
 
-fn vip_findings(vip: &VipStatus) -> Vec<Finding> {
+/// Never more than a warning: clients are served, and it says nothing about what the agent does while it lives.
+fn not_fenced(fenced: &Condition) -> Option<Finding> {
+    let finding = || (Severity::Warning, format!("not fenced: {}", fenced.message));
+    (fenced.status == ConditionStatus::False).then(finding)
+}
+
+fn standby_finding(status: &Status) -> Option<Finding> {
+    let standby = status.standby.as_ref()?;
+    let node = status.node.as_deref().unwrap_or("this node");
+    let since = span(status.now.since(standby.since));
+    Some((Severity::Warning, format!("{node} is in standby since {since}: {}", standby.words())))
+}
+
+fn vip_findings(vip: &VipStatus, now: Timestamp) -> Vec<Finding> {
     let Some(role) = &vip.role else { return Vec::new() };
     let mut findings = Vec::new();
     if let Some((_, message)) = vip.trouble() {
         findings.push((Severity::Critical, message));
     } else if vip.is_initializing() {
         findings.push((Severity::Unknown, format!("{} is not decided yet: {}", vip.name, vip.why)));
+    }
+    if let Some(last) = vip.dual_owner_last.filter(|last| now.since(*last) <= DUAL_OWNER_FOR) {
+        let (ago, seconds) = (span(now.since(last)), vip.dual_owner_seconds);
+        let words = format!("{}: two owners were seen {ago} ago, for {seconds:.3} s since the agent started", vip.name);
+        findings.push((Severity::Warning, words));
     }
     for listener in vip.listeners.iter().filter(|listener| !listener.open) {
         let why = listener.error.as_deref().unwrap_or("closed");

@@ -1,57 +1,27 @@
 //! Drivers over the loopback of a namespace of their own, with a fake wire to probe and a model reconcile loop.
 
+mod fakes;
+mod leases;
 mod schedules;
 
-use super::*;
+use super::{act::unlogged, *};
 use crate::{
+    election::{lease::Progress, wire},
     kernel::netns::NetNs,
-    model::{Digest, Eligibility, Failback, FailbackMode, Heartbeat, PeerView, Role},
+    model::{Digest, ElectionEvent, Eligibility, Failback, FailbackMode, Heartbeat, PeerView, Role},
 };
+use fakes::{FakeLeases, FakeProbe, Wire};
 use std::{
     net::{SocketAddr, UdpSocket},
     os::unix::fs::PermissionsExt,
     path::Path,
-    sync::{Mutex, mpsc},
+    sync::mpsc,
 };
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 const KEY: &str = "k1 000102030405060708090a0b0c0d0e0f";
 const VIP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 10));
 /// Far more than anything here takes; only a broken driver waits so long.
 const LONG: Duration = Duration::from_secs(20);
-
-/// A wire on which hosts have addresses: what the probes of all drivers of one test see.
-#[derive(Clone, Default)]
-struct Wire(Arc<Mutex<BTreeMap<IpAddr, Mac>>>);
-
-struct FakeProbe {
-    wire: Wire,
-    answers: UnboundedSender<(IpAddr, Mac)>,
-    inbox: tokio::sync::Mutex<UnboundedReceiver<(IpAddr, Mac)>>,
-}
-
-impl FakeProbe {
-    fn new(wire: Wire) -> Self {
-        let (answers, inbox) = unbounded_channel();
-        Self { wire, answers, inbox: tokio::sync::Mutex::new(inbox) }
-    }
-}
-
-impl ProbeIo for FakeProbe {
-    fn send(&self, _: &Link, ip: IpAddr) -> io::Result<()> {
-        if let Some(mac) = self.wire.0.lock().unwrap().get(&ip) {
-            let _ = self.answers.send((ip, *mac));
-        }
-        Ok(())
-    }
-
-    async fn recv(&self) -> (IpAddr, Mac) {
-        match self.inbox.lock().await.recv().await {
-            Some(answer) => answer,
-            None => std::future::pending().await,
-        }
-    }
-}
 
 /// A driver on a thread of its own, and the model reconcile loop beside it: what it is told to have, it has.
 struct Node {
@@ -59,6 +29,7 @@ struct Node {
     view: watch::Receiver<Arc<ElectionView>>,
     problems: watch::Receiver<Vec<Problem>>,
     ended: mpsc::Receiver<io::Result<()>>,
+    leases: FakeLeases,
 }
 
 fn name(text: &str) -> Name {
@@ -92,6 +63,9 @@ fn input(node: u8, peers: Vec<Arc<Peer>>) -> ElectionInput {
         link: Some(2),
         probed: true,
         eligibility: Eligibility::default(),
+        references: Vec::new(),
+        node_addresses: BTreeMap::new(),
+        trust_probe: true,
     };
     ElectionInput {
         node: name(&format!("lb{node}")),
@@ -99,7 +73,12 @@ fn input(node: u8, peers: Vec<Arc<Peer>>) -> ElectionInput {
         candidates: vec![candidate],
         macs: vec![mac(node)],
         links: [(2, link)].into(),
+        fronts: Vec::new(),
     }
+}
+
+fn beat() -> Beat {
+    Progress::default().part("the heartbeat driver")
 }
 
 fn mac(node: u8) -> Mac {
@@ -132,27 +111,34 @@ fn namespace() -> NetNs {
 
 impl Node {
     fn start(namespace: &NetNs, key: &Path, wire: &Wire, input: ElectionInput) -> Self {
+        Self::start_on(namespace, key, wire, FakeLeases::default(), input)
+    }
+
+    fn start_on(namespace: &NetNs, key: &Path, wire: &Wire, leases: FakeLeases, input: ElectionInput) -> Self {
         let (view_sender, view) = watch::channel(Arc::default());
         let (problem_sender, problems) = watch::channel(Vec::new());
         let (end, ended) = mpsc::channel();
         let (key, wire, namespace) = (key.to_owned(), wire.clone(), namespace.clone());
         let (input, input_receiver) = watch::channel(input);
+        let theirs = leases.clone();
         std::thread::spawn(move || {
             namespace.enter().unwrap();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let (held_sender, held) = watch::channel(HeldReport::default());
+            let node = input_receiver.borrow().node.clone();
+            let files = Files { epoch: key.with_file_name(format!("epoch-{node}")), key };
             let mac = input_receiver.borrow().macs[0];
             let channels = Channels { input: input_receiver, held, view: view_sender, problems: problem_sender };
             let views = channels.view.subscribe();
             let result = runtime.block_on(async {
                 tokio::select! {
-                    result = run(key, FakeProbe::new(wire.clone()), channels) => result,
+                    result = run(files, FakeProbe::new(wire.clone()), theirs, beat(), channels) => result,
                     () = reconcile(views, held_sender, wire, mac) => Ok(()),
                 }
             });
             let _ = end.send(result);
         });
-        Self { input, view, problems, ended }
+        Self { input, view, problems, ended, leases }
     }
 
     fn role(&self) -> Option<Role> {
@@ -203,9 +189,9 @@ async fn reconcile(
 
 #[track_caller]
 fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let begin = super::now();
+    let begin = clocks::now();
     while !holds() {
-        assert!(super::now() < begin + LONG, "not in time: {what}");
+        assert!(clocks::now() < begin + LONG, "not in time: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -213,8 +199,8 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 /// Holds now and for a while.
 #[track_caller]
 fn stays(what: &str, time: Duration, mut holds: impl FnMut() -> bool) {
-    let begin = super::now();
-    while super::now() < begin + time {
+    let begin = clocks::now();
+    while clocks::now() < begin + time {
         assert!(holds(), "does not stay: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -239,10 +225,10 @@ fn pair(paths: u16) -> Pair {
 
 #[test]
 fn the_log_is_told_each_event_once() {
-    let at = super::now();
+    let at = clocks::now();
     let event = |text: &str| Arc::new(ElectionEvent { at, subject: "web".into(), message: text.into() });
     let events: Vec<_> = ["a", "b", "c"].map(event).into();
-    let words = |last| super::unlogged(&events, last).iter().map(|event| event.message.as_str()).collect::<String>();
+    let words = |last| unlogged(&events, last).iter().map(|event| event.message.as_str()).collect::<String>();
     assert_eq!(words(None), "abc");
     assert_eq!(words(Some(&events[0])), "bc");
     assert_eq!(words(Some(&events[2])), "");
@@ -253,6 +239,8 @@ fn the_log_is_told_each_event_once() {
 #[test]
 fn a_new_agent_knows_what_it_has_before_it_decides_what_for() {
     for _ in 0..20 {
+        let dir = tempfile::tempdir().unwrap();
+        let files = Files { key: "/nonexistent/auth.key".into(), epoch: dir.path().join("epoch") };
         let whole = input(1, peers(1).into_iter().take(1).collect());
         let mut lone = whole.candidates[0].clone();
         lone.nodes.truncate(1);
@@ -279,7 +267,7 @@ fn a_new_agent_knows_what_it_has_before_it_decides_what_for() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             tokio::select! {
-                result = run("/nonexistent/auth.key".into(), FakeProbe::new(Wire::default()), channels) => result.unwrap(),
+                result = run(files, FakeProbe::new(Wire::default()), FakeLeases::default(), beat(), channels) => result.unwrap(),
                 () = told => {}
             }
         });

@@ -46,6 +46,8 @@ fn what_is_not_authentic_is_counted_and_changes_nothing() {
         echo: None,
         version: String::new(),
         macs: Vec::new(),
+        fenced: true,
+        fronts: Vec::new(),
         claims: Vec::new(),
     };
     let keys = |text: &str| crate::election::key::Keyring::parse(Path::new("test"), text).unwrap();

@@ -19,8 +19,8 @@ fn a_crash_costs_the_dead_time_and_no_more() {
         assert!(bench.now < last + MS * 200);
     }
     let took = bench.now - last;
-    assert!(took >= MS * 100 && took <= MS * 103, "{took:?}");
-    assert!(bench.probes >= 3, "after silent probes");
+    assert!(took >= MS * 100 && took <= MS * 108, "{took:?}");
+    assert!(bench.probes >= 12, "after silent probes");
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn a_release_says_what_is_true_at_every_moment() {
     let mut bench = Bench::owner("lb2");
     bench.says(asks());
     let said = bench.said.clone().unwrap();
-    assert_eq!((said.role, said.holding, said.offer), (Role::Backup, true, Some(name("lb1"))));
+    assert_eq!((said.role, said.holding, said.offer), (Role::Backup, true, Some((name("lb1"), 0))));
     assert!(bench.vip().graceful);
     // A pass that began before the decision ends: what it saw proves nothing.
     bench.machine.handle_held(HeldReport::default());
@@ -62,8 +62,12 @@ fn an_offer_that_is_not_taken_is_withdrawn_and_not_repeated_at_once() {
     bench.says(asks());
     bench.hold(false);
     bench.run(290);
-    assert_eq!(bench.said.as_ref().unwrap().offer, Some(name("lb1")));
-    bench.run(90);
+    let offer = bench.said.as_ref().unwrap().offer.clone();
+    assert!(offer.is_some_and(|(to, round)| to == name("lb1") && round > 0));
+    bench.run(100);
+    assert_eq!(bench.said.as_ref().unwrap().offer, Some((name("lb1"), 0)), "nothing is to be taken any more");
+    bench.expect(Role::Backup, "");
+    bench.run(150);
     bench.expect(Role::Active, "");
     bench.hold(true);
     bench.run(9000);
@@ -188,9 +192,9 @@ fn an_idle_machine_steps_for_its_heartbeats_only() {
 fn a_probe_that_cannot_be_sent_is_no_silence_but_delays_only_so_long() {
     let mut bench = Bench::new("lb1");
     bench.unsendable = true;
-    bench.run(1000);
+    bench.run(1200);
     bench.expect(Role::Backup, "198.51.100.10 cannot be probed");
-    bench.run(200);
+    bench.run(500);
     bench.expect(Role::Active, "");
 }
 
@@ -211,6 +215,8 @@ fn what_is_not_meant_for_this_node_is_refused() {
         echo: None,
         version: String::new(),
         macs: Vec::new(),
+        fenced: true,
+        fronts: Vec::new(),
         claims: vec![active(u64::MAX)],
     };
     let mut refused = |packet: Packet, path| bench.machine.handle_heartbeat(bench.now, path, packet).unwrap_err();
@@ -243,6 +249,8 @@ fn a_session_begins_anew_when_the_peer_restarts_and_claims_that_came_late_do_not
             echo,
             version: String::new(),
             macs: vec![PEER_MAC],
+            fenced: true,
+            fronts: Vec::new(),
             claims: vec![claim],
         };
         let result = bench.machine.handle_heartbeat(bench.now, 0, packet);

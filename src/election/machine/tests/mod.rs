@@ -1,18 +1,26 @@
 //! One machine against a scripted peer: every transition, and every refusal to make one.
 
 mod behaviour;
+mod claiming;
+mod handover;
+mod owning;
 mod transitions;
 
 pub(super) use super::*;
 use crate::{
     election::wire::{Claim, Echo},
-    model::{Candidate, Digest, Eligibility, Failback, FailbackMode, Peer},
+    model::{Candidate, Digest, Eligibility, Failback, FailbackMode, Peer, Sight, SightKind},
 };
 
 const MS: Duration = Duration::from_millis(1);
 const VIP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 10));
 const PEER_MAC: Mac = Mac([2, 0, 0, 0, 0, 2]);
 const STRANGER: Mac = Mac([6; 6]);
+const GATEWAY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 1));
+const GATEWAY_MAC: Mac = Mac([1; 6]);
+/// The peer's own address on the Vip's segment.
+const PEER_OWN: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 2));
+const MY_MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
 
 /// The machine is `lb1` or `lb2`; the peer is the other.
 struct Bench {
@@ -27,6 +35,29 @@ struct Bench {
     /// Who answers probes.
     answers: Option<Mac>,
     unsendable: bool,
+    /// The gateway, a reference, answers.
+    gateway: bool,
+    /// The peer's own address answers.
+    peer_own: bool,
+    peer_fenced: bool,
+    /// Tickets in the kernel, and until when.
+    tickets: BTreeMap<u64, Instant>,
+    /// What the kernel leases.
+    leases: BTreeSet<IpAddr>,
+    /// Whether the last heartbeat before the last revocation said Active; see [`Bench::listen`].
+    spoke_late: bool,
+    /// Time that a grant takes to get into the kernel.
+    grant_takes: Duration,
+    /// The peer's interval between heartbeats; it is dead after four of them.
+    interval: Duration,
+    /// What the peer says of its own addresses, and the path it speaks on.
+    fronts: Vec<IpAddr>,
+    path: usize,
+    /// Paths on which the machine spoke: index, and number on the wire.
+    paths: BTreeSet<(usize, u8)>,
+    asked: usize,
+    /// The round in which the machine asked for the Vip last.
+    asked_round: Option<u64>,
     seq: u64,
     /// The last datagram that the peer has heard of the machine.
     heard: Option<(u64, u64)>,
@@ -61,6 +92,11 @@ fn backup() -> Claim {
         claiming: false,
         eligible: true,
         takes_part: true,
+        settled: true,
+        verified: true,
+        lost: false,
+        sees_silence: false,
+        has_references: true,
         offer: None,
         reason: String::new(),
     }
@@ -83,10 +119,13 @@ impl Bench {
             link: Some(2),
             probed: true,
             eligibility: Eligibility::default(),
+            references: vec![GATEWAY],
+            node_addresses: [(name(if me == "lb1" { "lb2" } else { "lb1" }), PEER_OWN)].into(),
+            trust_probe: true,
         };
         let other = if me == "lb1" { "lb2" } else { "lb1" };
         let mut bench = Self {
-            machine: Machine::new(now, 77, 1000),
+            machine: Machine::new(now, 77, 1000, 0),
             now,
             me: name(me),
             other: name(other),
@@ -95,6 +134,19 @@ impl Bench {
             hears_us: true,
             answers: None,
             unsendable: false,
+            gateway: true,
+            peer_own: false,
+            peer_fenced: true,
+            tickets: BTreeMap::new(),
+            leases: BTreeSet::new(),
+            spoke_late: false,
+            grant_takes: Duration::ZERO,
+            interval: MS * 25,
+            fronts: Vec::new(),
+            path: 0,
+            paths: BTreeSet::new(),
+            asked: 0,
+            asked_round: None,
             seq: 0,
             heard: None,
             said: None,
@@ -108,7 +160,7 @@ impl Bench {
     fn reload(&mut self, change: impl FnOnce(&mut Candidate)) {
         change(&mut self.candidate);
         let peers = [peer("lb1", 1), peer("lb2", 2)];
-        let macs = vec![Mac([2, 0, 0, 0, 0, 1])];
+        let macs = vec![MY_MAC];
         self.machine.handle_desired(self.now, &self.me, &peers, vec![self.candidate.clone()], macs);
     }
 
@@ -145,49 +197,100 @@ impl Bench {
         let packet = Packet {
             sender: self.other.clone(),
             destination: self.me.clone(),
-            path: 0,
+            path: if self.path == 0 { 0 } else { 128 },
             session: 88,
             seq: self.seq,
             round: self.seq,
             slice: 0,
             slices: 1,
-            interval: MS * 25,
-            dead_after: MS * 100,
+            interval: self.interval,
+            dead_after: self.interval * 4,
             echo,
             version: "9.9".into(),
             macs: vec![PEER_MAC],
+            fenced: self.peer_fenced,
+            fronts: self.fronts.clone(),
             claims: vec![claim],
         };
-        let _ = self.machine.handle_heartbeat(self.now, 0, packet);
-        self.listen();
+        let _ = self.machine.handle_heartbeat(self.now, self.path, packet);
+        self.step();
     }
 
     fn step(&mut self) {
-        if self.machine.poll_timeout() <= self.now {
-            self.machine.handle_timeout(self.now);
-            self.steps += 1;
-        }
-        self.listen();
-    }
-
-    fn listen(&mut self) {
-        while let Some(transmit) = self.machine.poll_transmit() {
-            match transmit {
-                Transmit::Heartbeat { packet, .. } => {
-                    self.heard = Some((packet.session, packet.seq));
-                    self.said = packet.claims.first().cloned();
-                }
-                Transmit::Probe { ip, .. } => {
-                    self.probes += 1;
-                    if self.unsendable {
-                        self.machine.handle_probe_failed(ip);
-                    }
-                    if let Some(mac) = self.answers {
-                        self.machine.handle_probe_answer(self.now, ip, mac);
-                    }
-                }
+        for _ in 0..10 {
+            let due = self.machine.poll_timeout() <= self.now;
+            if due {
+                self.machine.handle_timeout(self.now);
+                self.steps += 1;
+            }
+            if !self.listen() && !due {
+                return;
             }
         }
+        panic!("the machine spins: {:#?}", self.vip());
+    }
+
+    /// Carries out what the machine wants, in its order; whether there was a grant.
+    fn listen(&mut self) -> bool {
+        let mut granted = false;
+        while let Some(transmit) = self.machine.poll_transmit() {
+            match transmit {
+                Transmit::Heartbeat { packet, path, .. } => {
+                    self.paths.insert((path, packet.path));
+                    if path != self.path {
+                        continue;
+                    }
+                    self.heard = Some((packet.session, packet.seq));
+                    self.said = packet.claims.first().cloned();
+                    if self.said.as_ref().is_some_and(|claim| claim.asks) {
+                        self.asked_round = Some(packet.round);
+                    }
+                    let active = packet.claims.iter().filter(|claim| claim.role == Role::Active);
+                    self.spoke_late |= active.into_iter().any(|claim| !self.leases.contains(&claim.ip));
+                }
+                Transmit::Ticket { id, ttl } => {
+                    let old = self.tickets.insert(id, self.now + ttl);
+                    assert!(old.is_none(), "ticket {id} was used before");
+                }
+                Transmit::Grant { vip, ticket, ips } => {
+                    let done = self.now + self.grant_takes;
+                    let valid = self.tickets.remove(&ticket).is_some_and(|until| done < until);
+                    if valid {
+                        self.leases.extend(ips);
+                    }
+                    self.machine.handle_grant(self.now, &vip, valid);
+                    granted = true;
+                }
+                Transmit::Revoke { ips } => self.leases.retain(|ip| !ips.contains(ip)),
+                Transmit::Probe { link, ip } => self.answer(link, ip),
+            }
+        }
+        granted
+    }
+
+    /// What the wire answers to a probe.
+    fn answer(&mut self, link: u32, ip: IpAddr) {
+        let host = match ip {
+            GATEWAY => {
+                self.asked += 1;
+                self.gateway.then_some(GATEWAY_MAC)
+            }
+            PEER_OWN => self.peer_own.then_some(PEER_MAC),
+            _ => {
+                self.probes += 1;
+                self.answers
+            }
+        };
+        if self.unsendable {
+            return self.machine.handle_probe_failed(ip);
+        }
+        if let Some(mac) = host {
+            self.sees(link, ip, mac, SightKind::Has);
+        }
+    }
+
+    fn sees(&mut self, link: u32, ip: IpAddr, mac: Mac, kind: SightKind) {
+        self.machine.handle_sight(self.now, Sight { link, ip, mac, kind });
     }
 
     fn vip(&self) -> crate::model::VipView {
@@ -198,6 +301,14 @@ impl Bench {
     fn expect(&self, role: Role, why: &str) {
         let vip = self.vip();
         assert!(vip.role == role && vip.why.contains(why), "{role:?} because {why}, but it is {vip:#?}");
+    }
+
+    /// The peer, an owner, lets go in favour of the machine and answers its question.
+    fn offered(&mut self) {
+        let me = self.me.clone();
+        self.says(Claim { offer: Some((me.clone(), 0)), ..backup() }).run(1);
+        let round = self.asked_round.expect("the heir asks");
+        self.says(Claim { offer: Some((me, round)), ..backup() }).run(1);
     }
 
     /// A machine that is Active, with the address, and a mutual Backup peer.
@@ -217,6 +328,13 @@ impl Bench {
         bench.expect(Role::Backup, "is Active (epoch 5000)");
         bench
     }
+}
+
+/// A Backup whose owner dies together with every reference that once answered.
+fn blind(ms: u64) -> Bench {
+    let mut bench = Bench::follower("lb2");
+    bench.gateway = false;
+    silent(bench, ms)
 }
 
 fn ran(mut bench: Bench, ms: u64) -> Bench {

@@ -8,7 +8,7 @@ type Row = (&'static str, fn() -> Bench, Role, &'static str);
 #[test]
 fn every_transition() {
     use Role::{Active, Backup, Initialize};
-    let rows: [Row; 27] = [
+    let rows: [Row; 32] = [
         ("I→I: nothing heard yet", || ran(Bench::new("lb1"), 100), Initialize, "just started"),
         (
             "I→I: no key",
@@ -39,7 +39,7 @@ fn every_transition() {
             || {
                 let mut b = Bench::new("lb2");
                 b.hold(true);
-                said(b, backup(), 100)
+                said(b, Claim { settled: false, ..backup() }, 100)
             },
             Active,
             "had the addresses already",
@@ -79,18 +79,12 @@ fn every_transition() {
             "still answers for 198.51.100.10",
         ),
         (
-            "B→A: its kernel answers for too long",
+            "B→A: offered",
             || {
                 let mut b = Bench::follower("lb2");
-                b.answers = Some(PEER_MAC);
-                silent(b, 1130)
+                b.offered();
+                b
             },
-            Active,
-            "lb1 is not heard",
-        ),
-        (
-            "B→A: offered",
-            || said(Bench::follower("lb2"), Claim { offer: Some(name("lb2")), ..backup() }, 1),
             Active,
             "lb1 handed over",
         ),
@@ -135,6 +129,59 @@ fn every_transition() {
             Backup,
             "leaving; handed over to lb2",
         ),
+        (
+            "A→B: the lease is lost",
+            || {
+                let mut b = Bench::owner("lb1");
+                b.machine.handle_lost(b.now, &[VIP]);
+                ran(b, 1)
+            },
+            Backup,
+            "did not renew it in time",
+        ),
+        (
+            "A→B: the machine slept",
+            || {
+                let mut b = Bench::owner("lb1");
+                b.machine.handle_jump(b.now);
+                ran(b, 1)
+            },
+            Backup,
+            "this machine slept",
+        ),
+        (
+            "A→B: unfit, and another is not",
+            || {
+                let mut b = Bench::owner("lb1");
+                b.machine.handle_unfit(vec!["the reconcile loop hangs".into()]);
+                ran(b, 1)
+            },
+            Backup,
+            "the reconcile loop hangs; lb2 is to take over",
+        ),
+        (
+            "A→A: unfit, but the other is no better",
+            || {
+                let mut b = said(Bench::owner("lb1"), Claim { eligible: false, ..backup() }, 40);
+                b.machine.handle_unfit(vec!["the reconcile loop hangs".into()]);
+                ran(b, 40)
+            },
+            Active,
+            "",
+        ),
+        (
+            "A→B: unverified, and a proven claim of a lower epoch is heard",
+            || {
+                let mut b = Bench::new("lb1");
+                b.gateway = false;
+                b.run(500);
+                b.expect(Active, "unverified");
+                said(b, active(3), 1)
+            },
+            Backup,
+            "its claim is proven",
+        ),
+        ("B→B: blind", || blind(400), Backup, "no host on the segment answers this node"),
         ("A→B: the device is gone", || changed(Bench::owner("lb1"), |c| c.link = None, 1), Backup, "no device"),
     ];
     for (what, situation, role, why) in rows {

@@ -74,7 +74,7 @@ fn an_agent_that_died_between_noting_and_stamping_knows_its_address() {
     host.run(async |net| {
         let mut subject = Subject::new(false);
         let link = subject.link("eth0").await;
-        subject.netlink.note_before(link, cidr_of("192.0.2.10/32"), &[]).unwrap();
+        subject.netlink.note_before(&[(link, cidr_of("192.0.2.10/32"))], &[]).unwrap();
         net.add("eth0", "192.0.2.10/32").await;
         subject.restart();
         assert_eq!(subject.ours("192.0.2.10/32").await, Some(true));

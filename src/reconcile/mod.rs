@@ -5,41 +5,56 @@
 //! found. So a pass may be lost, repeated or run for the wrong reason without harm, and an address deleted by hand is
 //! repaired by the same lines that do a takeover.
 //!
-//! What the loop remembers between passes is small and disposable: the repeats of announcements, and which Vips have
-//! waited for a quiet moment.
+//! What the loop remembers between passes is small and disposable: the repeats of announcements, which Vips have waited
+//! for a quiet moment, when addresses were last refreshed, and what somebody else keeps undoing.
+
+mod guard;
+mod meddler;
+mod quiet;
 
 use crate::{
     apply::Applier,
     dataplane::Dataplane,
     desired::Snapshot,
-    election::{driver::ElectionInput, machine::HeldReport},
+    election::{
+        driver::{ElectionInput, LeaseIo},
+        lease::{Beat, Leases},
+        machine::HeldReport,
+    },
     kernel::{
-        mute::Mute,
+        fence,
         netlink::{Events, Netlink},
     },
-    model::{Desired, ElectionView, HealthTable, Name, ObservedNetwork, Problem, ReconcileStats, Role},
+    model::{Desired, ElectionView, HealthTable, Name, ObservedNetwork, Problem, ReconcileStats, Standby, VipView},
     plan::{
         addresses::{self, AddressInputs, AddressPlan, AddressStep},
-        announce::{AnnounceSchedule, Occasion, Place},
-        candidates,
+        announce::{self, AnnounceSchedule},
+        candidates::{self, CandidateInputs},
+        drift::{DriftLog, Left},
+        lifetimes::Lifetimes,
         placement::Placements,
         proxy,
+        segment::{self, Surroundings},
+        windows::Windows,
     },
 };
+use guard::fence_changed;
+use quiet::Quiet;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 /// A pass is made at least this often, whatever is heard from the kernel.
 const RESYNC: Duration = Duration::from_secs(5);
 /// While something that was tried has failed.
 const RETRY: Duration = Duration::from_secs(1);
-/// How long an address may wait for a moment in which nobody is being answered, when another node is about to take it.
-const QUIET_LIMIT: Duration = Duration::from_millis(50);
+/// How often a loop that waits gives a sign of life.
+const BEAT: Duration = Duration::from_secs(1);
 
 /// What wakes the loop and what it reads.
 #[derive(Debug)]
@@ -54,8 +69,12 @@ pub struct Inputs {
     pub pings: watch::Receiver<Arc<BTreeMap<IpAddr, bool>>>,
     /// True from SIGTERM on.
     pub leaving: watch::Receiver<bool>,
+    /// Whether an operator has put this node on standby.
+    pub standby: watch::Receiver<Option<Standby>>,
     /// The kernel says that a link or an address has changed.
     pub kernel: Events,
+    /// It says that somebody else has changed the fence; `None` where there is none.
+    pub fence: Option<fence::Events>,
 }
 
 /// Whom the loop tells.
@@ -67,6 +86,20 @@ pub struct Outputs {
     pub held: watch::Sender<HeldReport>,
     /// What status shows.
     pub view: watch::Sender<Arc<ReconcileView>>,
+    /// Given by the loop, also while it waits.
+    pub beat: Beat,
+}
+
+/// What the loop acts through.
+pub struct Hands {
+    /// Addresses and devices.
+    pub netlink: Netlink,
+    /// Carries out plans.
+    pub applier: Applier,
+    /// The proxy.
+    pub dataplane: Dataplane,
+    /// The fence, and the leases that pass it.
+    pub leases: Leases,
 }
 
 /// What the last pass found and did.
@@ -85,15 +118,17 @@ pub struct ReconcileView {
 /// The loop.
 pub struct Reconciler {
     me: Name,
-    netlink: Netlink,
-    applier: Applier,
-    dataplane: Dataplane,
+    hands: Hands,
     inputs: Inputs,
     outputs: Outputs,
     announcements: AnnounceSchedule,
     quiet: Quiet,
-    mute: Mute,
-    can_mute: bool,
+    /// Addresses that are being handed over: they serve who knows the way, and answer no question.
+    mute: BTreeSet<IpAddr>,
+    lifetimes: Lifetimes,
+    windows: Windows,
+    left: Left,
+    drift: DriftLog,
     /// The roles that the last pass went by.
     acted_on: Arc<ElectionView>,
     view: ReconcileView,
@@ -101,25 +136,19 @@ pub struct Reconciler {
 
 impl Reconciler {
     /// A loop for node `me`.
-    pub fn new(
-        me: Name,
-        netlink: Netlink,
-        applier: Applier,
-        dataplane: Dataplane,
-        inputs: Inputs,
-        outputs: Outputs,
-    ) -> Self {
+    pub fn new(me: Name, hands: Hands, inputs: Inputs, outputs: Outputs) -> Self {
         Self {
             me,
-            netlink,
-            applier,
-            dataplane,
+            hands,
             inputs,
             outputs,
             announcements: AnnounceSchedule::default(),
             quiet: Quiet::default(),
-            mute: Mute::default(),
-            can_mute: true,
+            mute: BTreeSet::new(),
+            lifetimes: Lifetimes::default(),
+            windows: Windows::default(),
+            left: Left::default(),
+            drift: DriftLog::default(),
             acted_on: Arc::default(),
             view: ReconcileView::default(),
         }
@@ -139,24 +168,32 @@ impl Reconciler {
         let failed = !self.view.problems.is_empty() || self.view.listeners.values().any(Result::is_err);
         let resync = now() + if failed { RETRY } else { RESYNC };
         let announce = self.announcements.next();
-        let inputs = &mut self.inputs;
+        let refresh = self.lifetimes.next(Some(self.lifetime()));
+        let window = self.windows.next();
+        let (inputs, acted_on) = (&mut self.inputs, &self.acted_on);
         // A sender that is gone means that the agent is ending; `run` is dropped with it.
         tokio::select! {
             biased;
-            Ok(()) = inputs.election.changed() => "role",
+            () = decided(&mut inputs.election, acted_on) => "role",
             Ok(()) = inputs.leaving.changed() => "leaving",
-            vip = self.quiet.next() => { self.quiet.come.insert(vip); "quiet" }
+            () = self.quiet.next() => "quiet",
             () = sleep_until(announce) => "announce",
+            () = sleep_until(window) => "track",
             () = inputs.kernel.changed() => "kernel",
+            () = fence_changed(inputs.fence.as_ref()) => "fence",
+            Ok(()) = inputs.standby.changed() => "standby",
             Ok(()) = inputs.desired.changed() => "state",
             Ok(()) = inputs.health.changed() => "health",
             Ok(()) = inputs.pings.changed() => "ping",
+            never = keep_beating(&self.outputs.beat) => match never {},
+            () = sleep_until(refresh) => "refresh",
             () = sleep_until(Some(resync)) => if failed { "retry" } else { "resync" },
         }
     }
 
     /// Observe, plan, apply, verify, publish.
     async fn pass(&mut self, reason: &'static str) {
+        self.outputs.beat.beat();
         let started = now();
         let desired = self.inputs.desired.borrow_and_update().desired.clone();
         let election = self.inputs.election.borrow_and_update().clone();
@@ -164,27 +201,35 @@ impl Reconciler {
         let mut network = self.observe(&mut problems).await;
 
         let placements = Placements::resolve(&self.me, &desired, &network);
+        // Before anything else: an address must never be there without a fence around it.
+        problems.extend(self.fence(&desired, &network));
         // First what is held, then what for: a new agent goes by what it finds.
         self.tell_held(&desired, &network);
-        self.tell_election(&desired, &placements, &network);
-        let plan = self.plan(&desired, &placements, &election, &network);
-        self.quiet.wait(&self.dataplane, &plan.steps);
-        problems.extend(self.applier.addresses(&plan.steps).await);
-        if plan.steps.iter().any(|step| !matches!(step, AddressStep::AwaitQuiet { .. })) {
+        self.windows.update(started, &self.me, &desired, &placements, &network);
+        self.tell_election(&desired, &placements, &election, &network);
+        let plan = self.plan(started, &desired, &placements, &election, &network);
+        self.look_for_drift(started, &plan, &network);
+        self.lifetimes.record(started, &plan);
+        self.quiet.wait(&self.hands.dataplane, &plan.steps);
+        problems.extend(self.hands.applier.addresses(&plan.steps).await);
+        if plan.steps.iter().any(changes_addresses) {
             network = self.observe(&mut problems).await;
         }
-        self.unmute(plan.mute);
+        self.left = Left::after(&plan.wanted, &network);
+        self.silence(plan.mute);
         self.acted_on = election.clone();
-        self.tell_held(&desired, &network);
+        // The neighbours first: what the old owner hears ends its service of those who do not know the way yet.
         problems.extend(self.announce(&placements, &election, &network));
+        self.tell_held(&desired, &network);
 
         let health = self.inputs.health.borrow_and_update().clone();
-        let listeners = self.dataplane.apply(Arc::new(proxy::plan(&self.me, &desired, &health)));
+        let listeners = self.hands.dataplane.apply(Arc::new(proxy::plan(&self.me, &desired, &health)));
         let listeners = listeners.into_iter().map(|(at, result)| (at, result.map_err(|error| error.to_string())));
 
         let failed = !problems.is_empty();
         problems.extend(placements.problems);
         problems.extend(plan.problems);
+        problems.extend(self.drift.problems(started));
         self.view.listeners = listeners.collect();
         self.view.problems = problems;
         self.view.network = network;
@@ -194,7 +239,7 @@ impl Reconciler {
 
     /// The machine as it is; as it was last seen if the kernel does not answer.
     async fn observe(&self, problems: &mut Vec<Problem>) -> ObservedNetwork {
-        match self.netlink.observe().await {
+        match self.hands.netlink.observe().await {
             Ok(network) => network,
             Err(error) => {
                 problems.push(Problem::error("ObserveFailed", error.to_string()));
@@ -206,11 +251,14 @@ impl Reconciler {
     /// The plan, with its addresses muted; if that cannot be had, the plan without.
     fn plan(
         &mut self,
+        now: Instant,
         desired: &Desired,
         placements: &Placements,
         election: &ElectionView,
         network: &ObservedNetwork,
     ) -> AddressPlan {
+        let mut can_mute = self.hands.leases.fenced();
+        let lifetime = Some(self.lifetime());
         loop {
             let plan = addresses::plan(AddressInputs {
                 me: &self.me,
@@ -219,39 +267,53 @@ impl Reconciler {
                 election,
                 network,
                 quiet: self.quiet.settle(election),
-                can_mute: self.can_mute,
+                can_mute,
+                lifetime,
+                lifetimes: &self.lifetimes,
+                now,
             });
-            let links = network.links.values().filter(|link| !link.loopback && link.mac.is_some());
-            let devices = links.map(|link| link.name.clone()).collect();
             // What is mute already stays so until its step is done.
-            let Err(error) = self.mute.set(devices, &plan.mute | self.mute.ips()) else { return plan };
-            tracing::warn!("{error}; from now on handed-over addresses are removed a moment before they are taken");
-            self.can_mute = false;
-        }
-    }
-
-    /// Ends the silence of all but `still`.
-    fn unmute(&mut self, still: BTreeSet<IpAddr>) {
-        if let Err(error) = self.mute.retain(&still) {
-            tracing::warn!("{error}");
+            if self.silence(&plan.mute | &self.mute) {
+                return plan;
+            }
+            can_mute = false;
         }
     }
 
     fn tell_held(&self, desired: &Desired, network: &ObservedNetwork) {
         // A mute address is as good as gone: nobody on the wire can tell.
-        let held = &addresses::held(desired, network) - self.mute.ips();
+        let held = &addresses::held(desired, network) - &self.mute;
         let report = HeldReport { held, acted_on: self.acted_on.clone() };
         publish(&self.outputs.held, report);
     }
 
-    fn tell_election(&mut self, desired: &Desired, placements: &Placements, network: &ObservedNetwork) {
+    fn tell_election(
+        &mut self,
+        desired: &Desired,
+        placements: &Placements,
+        election: &ElectionView,
+        network: &ObservedNetwork,
+    ) {
         let pings = self.inputs.pings.borrow_and_update().clone();
         let leaving = *self.inputs.leaving.borrow_and_update();
+        let standby = self.inputs.standby.borrow_and_update().clone();
+        let fronts = BTreeMap::new();
+        let around = Surroundings { me: &self.me, desired, network, election, fronts: &fronts };
+        let candidates = candidates::candidates(CandidateInputs {
+            around,
+            placements,
+            pings: &pings,
+            windows: &self.windows,
+            leaving,
+            standby: standby.as_ref().map(|standby| standby.reason.as_str()),
+            previous: &self.outputs.election.borrow().candidates,
+        });
         let input = ElectionInput {
             node: self.me.clone(),
             peers: desired.peers.values().cloned().collect(),
-            candidates: candidates::candidates(&self.me, desired, placements, network, &pings, leaving),
+            candidates,
             macs: network.links.values().filter_map(|link| link.mac).collect(),
+            fronts: segment::fronts(desired, placements, network),
             links: network.links.clone(),
         };
         publish(&self.outputs.election, input);
@@ -263,75 +325,44 @@ impl Reconciler {
         election: &ElectionView,
         network: &ObservedNetwork,
     ) -> Vec<Problem> {
-        self.announcements.update(now(), &owned(placements, election, network));
+        self.announcements.update(now(), &announce::announceable(placements, election, network));
         let due = self.announcements.take_due(now());
-        self.applier.announce(network, &due)
+        self.hands.applier.announce(network, &due)
     }
 }
 
-/// Addresses that this node owns and has: those that it may announce.
-fn owned(placements: &Placements, election: &ElectionView, network: &ObservedNetwork) -> BTreeMap<Place, Occasion> {
-    let mut owned = BTreeMap::new();
-    for (name, placement) in &placements.vips {
-        let (Some(link), Some(view)) = (&placement.link, election.vips.get(name)) else { continue };
-        let addresses = placement.vip.addresses.iter().filter(|_| view.role == Role::Active);
-        for address in addresses.filter(|a| network.addresses.iter().any(|o| o.ip == a.ip && o.link == link.index)) {
-            owned.insert((link.index, address.ip), (view.epoch, view.announcement));
+/// What a pass goes by; the rest is for people.
+fn decision(vip: &VipView) -> impl PartialEq + '_ {
+    let owner = (&vip.owner, vip.owner_holds);
+    (vip.role, vip.since, vip.epoch, owner, vip.announcement, vip.graceful, vip.leased, &vip.unleased)
+}
+
+/// Waits for a view by which a pass would do anything else than by `acted_on`: its counters grow each second.
+async fn decided(views: &mut watch::Receiver<Arc<ElectionView>>, acted_on: &ElectionView) {
+    let heard = |view: &ElectionView| view.peers.values().any(|peer| peer.heard);
+    while views.changed().await.is_ok() {
+        let view = views.borrow_and_update();
+        if !view.vips.values().map(decision).eq(acted_on.vips.values().map(decision))
+            || !view.vips.keys().eq(acted_on.vips.keys())
+            || heard(&view) != heard(acted_on)
+        {
+            return;
         }
     }
-    owned
+    // The sender is gone: the agent is ending.
+    std::future::pending().await
 }
 
-/// Which Vips wait for a quiet moment, and for which it has come.
-#[derive(Debug)]
-struct Quiet {
-    waiting: BTreeSet<Name>,
-    come: BTreeSet<Name>,
-    sender: mpsc::UnboundedSender<Name>,
-    receiver: mpsc::UnboundedReceiver<Name>,
+/// Whether anything may be there afterwards that was not, or the other way round.
+fn changes_addresses(step: &AddressStep) -> bool {
+    matches!(step, AddressStep::Add { .. } | AddressStep::Remove { .. })
 }
 
-impl Default for Quiet {
-    fn default() -> Self {
-        // Unbounded in name only: at most one message for each Vip is under way.
-        let (sender, receiver) = mpsc::unbounded_channel();
-        Self { waiting: BTreeSet::new(), come: BTreeSet::new(), sender, receiver }
-    }
-}
-
-impl Quiet {
-    /// Starts the wait for each Vip that the plan wants to let go and that does not wait yet.
-    fn wait(&mut self, dataplane: &Dataplane, steps: &[AddressStep]) {
-        for step in steps {
-            let AddressStep::AwaitQuiet { vip } = step else { continue };
-            if self.waiting.insert(vip.clone()) {
-                let (dataplane, sender, vip) = (dataplane.clone(), self.sender.clone(), vip.clone());
-                tokio::spawn(async move {
-                    dataplane.quiet(&vip, QUIET_LIMIT).await;
-                    // Fails only when the loop is gone, and then nobody needs to know.
-                    let _ = sender.send(vip);
-                });
-            }
-        }
-    }
-
-    /// The next Vip whose moment has come.
-    async fn next(&mut self) -> Name {
-        match self.receiver.recv().await {
-            Some(vip) => {
-                self.waiting.remove(&vip);
-                vip
-            }
-            None => std::future::pending().await, // not while `self` holds a sender
-        }
-    }
-
-    /// The Vips that may go now; forgets those that no longer want to.
-    fn settle(&mut self, election: &ElectionView) -> &BTreeSet<Name> {
-        let leaving =
-            |vip: &Name| election.vips.get(vip).is_some_and(|view| view.role == Role::Backup && view.graceful);
-        self.come.retain(leaving);
-        &self.come
+/// A loop that waits for something to happen is well.
+async fn keep_beating(beat: &Beat) -> Infallible {
+    loop {
+        beat.beat();
+        tokio::time::sleep(BEAT).await;
     }
 }
 
