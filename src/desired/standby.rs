@@ -5,11 +5,11 @@
 //! The file is replaced as a whole (temporary file, fsync, rename, fsync of the directory). Whatever it holds, it means
 //! standby: its being there is the word, its content only the reason.
 
-use super::store::TEMPORARY;
+use super::store::{replace, sync};
 use serde_json::{Value, json};
 use std::{
     fs::{self, File},
-    io::{self, Read, Write},
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
@@ -79,10 +79,7 @@ fn tidy(reason: &str) -> String {
 
 fn put(dir: &Path, path: &Path, content: &str) -> io::Result<()> {
     fs::create_dir_all(dir)?;
-    let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(dir)?;
-    file.write_all(content.as_bytes())?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
+    replace(dir, path, content)?;
     sync(dir)
 }
 
@@ -92,10 +89,6 @@ fn take_away(dir: &Path, path: &Path) -> io::Result<()> {
         Err(error) => Err(error),
         Ok(()) => sync(dir),
     }
-}
-
-fn sync(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use std::{
 };
 
 /// Beginning of the names of temporary files.
-pub(super) const TEMPORARY: &str = ".new-";
+const TEMPORARY: &str = ".new-";
 
 /// Larger files are not the store's. Canonical documents are smaller than the files they came from, but for escapes.
 const LARGEST: u64 = 8 << 20;
@@ -117,13 +117,7 @@ impl Store {
     }
 
     fn write(&mut self, name: &str, content: &str) -> Result<(), StoreError> {
-        let write = || {
-            let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(&self.dir)?;
-            file.write_all(content.as_bytes())?;
-            file.as_file().sync_all()?;
-            file.persist(self.dir.join(name)).map_err(|error| error.error)
-        };
-        write().map_err(|error| self.error(error))?;
+        replace(&self.dir, &self.dir.join(name), content).map_err(|error| self.error(error))?;
         self.written.insert(name.to_owned(), content.to_owned());
         Ok(())
     }
@@ -138,12 +132,25 @@ impl Store {
     }
 
     fn sync(&self) -> Result<(), StoreError> {
-        File::open(&self.dir).and_then(|dir| dir.sync_all()).map_err(|error| self.error(error))
+        sync(&self.dir).map_err(|error| self.error(error))
     }
 
     fn error(&self, error: io::Error) -> StoreError {
         StoreError { path: self.dir.clone(), error }
     }
+}
+
+/// Replaces the file at `path` in `dir` as a whole. It outlasts a loss of power only once the directory is synced too.
+pub(super) fn replace(dir: &Path, path: &Path, content: &str) -> io::Result<()> {
+    let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(dir)?;
+    file.write_all(content.as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(path).map(drop).map_err(|error| error.error)
+}
+
+/// Makes what was replaced or removed in `dir` last.
+pub(super) fn sync(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
 }
 
 fn list(dir: &Path) -> io::Result<Vec<String>> {

@@ -18,7 +18,8 @@ pub struct ReconcileStats {
     pub last_reason: &'static str,
     /// Something could not be done in the last pass. False: the machine is as it is wanted to be.
     pub last_failed: bool,
-    /// How often something that another had removed was put back, by what it was (`"address"`, `"fence"`).
+    /// How often something that another had removed was put back, by what it was (`"address"`). The fence is counted where
+    /// it is put back, in [`super::LeaseView::repairs`].
     pub repairs: BTreeMap<&'static str, u64>,
 }
 

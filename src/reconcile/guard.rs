@@ -25,7 +25,6 @@ impl Reconciler {
             Ok(true) => {
                 let by = self.hands.leases.view().last_meddler;
                 tracing::warn!(by, "somebody else has changed the fence; it is there again");
-                self.view.stats.repaired(Drift::Fence.as_str());
                 self.drift.record(now(), Drift::Fence, by);
                 None
             }

@@ -179,8 +179,9 @@ fn state(inputs: &Inputs<'_>) -> StateStatus {
 fn reconcile(inputs: &Inputs<'_>) -> ReconcileStatus {
     let stats = inputs.reconcile;
     let mut repairs: BTreeMap<_, _> = stats.repairs.iter().map(|(what, count)| ((*what).to_owned(), *count)).collect();
-    // The fence is put back by the keeper of the leases. A counter that is there from the start can be rated.
-    repairs.entry("fence".to_owned()).or_insert(inputs.lease.repairs);
+    // The fence is put back, and that counted, by the keeper of the leases. A counter that is there from the start can be
+    // rated.
+    repairs.insert("fence".to_owned(), inputs.lease.repairs);
     repairs.entry("address".to_owned()).or_default();
     ReconcileStatus {
         passes: stats.passes.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect(),
