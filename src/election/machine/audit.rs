@@ -17,7 +17,7 @@ use super::{
         AUDIT_CLOSELY, AUDIT_EVERY, AUDIT_LOAD, AUDIT_OTHERS, BLIND_AFTER, DEAF_AFTER, INSIST, PROVEN_AFTER,
         REFERENCES_CLOSELY, Rule, SIGHT_FOR, SILENCE_AFTER, SILENT_AUDITS, YIELD_FOR,
     },
-    segment::{Haste, Segment},
+    segment::{Haste, Question, Segment},
     vip::VipState,
 };
 use crate::model::{Name, Role};
@@ -173,7 +173,14 @@ impl VipState {
         }
         let active_since = (self.role == Role::Active).then_some(self.since);
         let heard_at = segment.still_since().max(answered).max(active_since);
-        segment.still_since().is_some() && heard_at.is_some_and(|at| ctx.now >= at + DEAF_AFTER)
+        let still = segment.still_since().is_some() && heard_at.is_some_and(|at| ctx.now >= at + DEAF_AFTER);
+        // Where all that ever answered were nodes that may be dead by now, stillness is what is to be expected.
+        still && (somebody || self.expects_answers(ctx, segment))
+    }
+
+    fn expects_answers(&self, ctx: &Context, segment: &Segment) -> bool {
+        let suspects = self.suspects(ctx);
+        segment.ever_answered(Question { from: ctx.now, answered_at: None, suspects: &suspects })
     }
 
     /// Why this owner must leave for hearing nothing on the Vip's own device.

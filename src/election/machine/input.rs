@@ -67,9 +67,17 @@ impl Machine {
             return;
         }
         let mut any = false;
-        for vip in self.vips.values_mut().filter(|vip| ips.iter().any(|ip| vip.leased.contains(ip))) {
-            vip.fallen = Some("the lease ended: this agent did not renew it in time");
-            any = true;
+        for vip in self.vips.values_mut() {
+            let lost = |ip: &IpAddr| ips.contains(ip);
+            // This agent was stopped after the kernel had answered, and before it took note of that.
+            if let Some(granting) = vip.granting.as_mut().filter(|granting| granting.ips.iter().any(lost)) {
+                granting.answer = Some(false);
+                any = true;
+            }
+            if vip.leased.iter().any(lost) {
+                vip.fallen = Some("the lease ended: this agent did not renew it in time");
+                any = true;
+            }
         }
         if any {
             self.pending = true;

@@ -17,7 +17,7 @@ impl VipState {
         if let Some(winner) = rivals.iter().find(|rival| rival.active() && rival.beats(ctx, self)) {
             return self.lose(ctx, self.why_beaten(winner), out);
         }
-        if let Some(why) = self.yields_to_answers(ctx, out) {
+        if let Some(why) = self.yields_unheard(ctx, rivals, out).or_else(|| self.yields_to_answers(ctx, out)) {
             return self.lose(ctx, why, out);
         }
         if let Some(why) = self.leaves_for_deafness() {
@@ -57,6 +57,24 @@ impl VipState {
         self.graceful = true;
         self.become_role(ctx, Role::Backup, why, out);
         self.let_go(ctx, Some(heir));
+    }
+
+    /// Why this owner must leave for another one that does not hear it and so cannot know of its epoch: as where neither
+    /// hears the other, the preferred one stays. It is given the time of a heartbeat, for after a heal both come to hear
+    /// each other one after the other.
+    fn yields_unheard(&self, ctx: &Context, rivals: &[Rival], out: &mut Outbox) -> Option<String> {
+        let preferred = |rival: &&Rival| match (self.place(rival.name), self.place(ctx.me)) {
+            (Some(theirs), Some(mine)) => theirs < mine,
+            _ => false,
+        };
+        let deaf = |rival: &&Rival| rival.active() && rival.verified && !rival.peer.mutual();
+        let other = rivals.iter().filter(deaf).find(preferred).filter(|_| ctx.rules.hold(Rule::UnheardYields))?;
+        let at = self.conflict_since? + other.peer.heartbeat.interval * 3 / 2;
+        if ctx.now < at {
+            out.wake_at(at);
+            return None;
+        }
+        Some(format!("{} is Active too, comes first, and does not hear this node", other.name))
     }
 
     fn why_beaten(&self, winner: &Rival) -> String {

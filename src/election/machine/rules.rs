@@ -104,7 +104,7 @@ pub(super) const REFUSE_LIMIT: Duration = Duration::from_secs(600);
 pub(super) const HOLD_PATIENCE: Duration = Duration::from_secs(1);
 /// and goes on to count so for this long, unless the Vip or its device changes.
 pub(super) const CANNOT_HOLD_FOR: Duration = Duration::from_secs(600);
-/// A claim that has been announced for longer than this holds nobody back any more.
+/// A claim that is about to be made for longer than this holds nobody back any more.
 pub(super) const DETER_FOR: Duration = Duration::from_millis(800);
 
 /// A rule that a test may switch off. What it says in the negative is what happens without it.
@@ -140,6 +140,8 @@ pub(in crate::election) enum Rule {
     EpochRemembered,
     /// An owner asks the wire for its own Vip, and leaves or insists when somebody answers.
     OwnerAudits,
+    /// An owner that hears a preferred one which does not hear it leaves, whatever the epochs.
+    UnheardYields,
     /// A claim without proof loses to a proven one whatever the epochs, and stops no proven claim.
     UnverifiedLoses,
     /// An owner that hears nothing at all on the Vip's device gives up.

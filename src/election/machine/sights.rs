@@ -68,13 +68,9 @@ impl Machine {
                     self.pending |= vip.sees_owner(now, ip, &who, self.rules);
                 }
                 SightKind::Asks(None) => {
-                    let me = self.me.as_ref();
-                    let settled = known.and_then(|(_, peer)| Some(peer.claim(now, &ip)?.claim.settled));
-                    // As in the line of those that may claim: who has settled comes before who has not.
-                    let first = match settled.filter(|settled| *settled != vip.settled) {
-                        Some(settled) if self.rules.hold(Rule::UnsettledLast) => settled,
-                        _ => known.is_some_and(|(name, _)| vip.comes_before(name, me)),
-                    };
+                    // By the files' order alone. What else ranks nodes (who has just started, who leaves) each knows of the
+                    // other only as long as it hears it: where heartbeats pass one way, both would think to come first.
+                    let first = known.is_some_and(|(name, _)| vip.comes_before(name, self.me.as_ref()));
                     // A stranger may be a node only while there is one whose Ethernet addresses are not known: others
                     // who ask (monitors, address configuration) hold nothing up.
                     let unmet = |node| self.peers.get(node).is_some_and(PeerState::is_unmet);

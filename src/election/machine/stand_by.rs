@@ -33,6 +33,7 @@ impl VipState {
             None => {}
         }
         self.end_release(ctx, rivals, out);
+        self.note_claimers(ctx, rivals);
         let blocked = self.blockers(ctx, rivals).next().is_some();
         if blocked || self.release.is_some() {
             self.vacant_since = None;
@@ -148,18 +149,18 @@ impl VipState {
 
     /// Nothing but the wire stands against a claim now.
     fn may_claim(&mut self, ctx: &Context, turn: &Turn, rivals: &[Rival], out: &mut Outbox) -> bool {
-        let Some(vacant) = self.vacant_since.filter(|_| ctx.now >= turn.at && !self.removing) else {
+        if self.vacant_since.is_none() || ctx.now < turn.at || self.removing {
             if turn.at > ctx.now {
                 out.wake_at(turn.at);
             }
             return false;
-        };
+        }
         if let Some((why, until)) = self.heard_having(ctx) {
             out.wake_at(until);
             self.explain(format!("nobody is Active, but {why}"), out);
             return false;
         }
-        !self.deterred(ctx, vacant, rivals)
+        !self.deterred(ctx, rivals)
     }
 
     /// The old owner has let go: the lease is taken on the ticket of the question that the offer answers.
@@ -222,18 +223,26 @@ impl VipState {
         self.explain(format!("nobody is Active, but {why}"), out);
     }
 
-    /// Somebody who comes before this node is about to claim.
-    fn deterred(&self, ctx: &Context, vacant: Instant, rivals: &[Rival]) -> bool {
+    /// Somebody who comes before this node is about to claim, and has not been for long.
+    fn deterred(&self, ctx: &Context, rivals: &[Rival]) -> bool {
         let holds = self.holds(ctx);
-        ctx.now < vacant + DETER_FOR
-            && rivals.iter().any(|rival| {
-                let before = match () {
-                    () if rival.settled != self.settled && ctx.rules.hold(Rule::UnsettledLast) => rival.settled,
-                    () if rival.holding != holds => rival.holding,
-                    () => rival.precedes(ctx, self),
-                };
-                rival.claiming && rival.takes_part && before && !self.has_refused(ctx.now, rival.name)
-            })
+        rivals.iter().any(|rival| {
+            let before = match () {
+                () if rival.settled != self.settled && ctx.rules.hold(Rule::UnsettledLast) => rival.settled,
+                () if rival.holding != holds => rival.holding,
+                () => rival.precedes(ctx, self),
+            };
+            let new = self.claimers.get(rival.name).is_some_and(|since| ctx.now < *since + DETER_FOR);
+            new && rival.takes_part && before && !self.has_refused(ctx.now, rival.name)
+        })
+    }
+
+    fn note_claimers(&mut self, ctx: &Context, rivals: &[Rival]) {
+        let claim = |name: &Name| rivals.iter().any(|rival| rival.name == name && rival.claiming);
+        self.claimers.retain(|name, _| claim(name));
+        for rival in rivals.iter().filter(|rival| rival.claiming) {
+            self.claimers.entry(rival.name.clone()).or_insert(ctx.now);
+        }
     }
 
     fn rest(&mut self) {

@@ -74,6 +74,8 @@ pub(super) struct VipState {
     pub(super) probing: Option<Probing>,
     pub(super) release: Option<Release>,
     pub(super) refused: BTreeMap<Name, Refusal>,
+    /// Since when others say that they are about to claim.
+    pub(super) claimers: BTreeMap<Name, Instant>,
     /// Said in heartbeats; see [`crate::election::wire::Claim`].
     pub(super) asks: bool,
     pub(super) claiming: bool,
@@ -154,6 +156,7 @@ impl VipState {
             probing: None,
             release: None,
             refused: BTreeMap::new(),
+            claimers: BTreeMap::new(),
             asks: false,
             claiming: false,
             eligible_since: None,

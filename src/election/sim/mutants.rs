@@ -1,7 +1,7 @@
 //! Every named schedule as a test, and the proof that the tests can fail: each rule is switched off in turn, and a
 //! schedule must notice.
 
-use super::{cases::Outcome, claims::*, moves::*, owners::*, starts::*, storm, vips::*};
+use super::{cases::Outcome, claims::*, heals::*, moves::*, owners::*, starts::*, storm, vips::*};
 use crate::election::machine::{Rule, Rules};
 
 macro_rules! schedules {
@@ -26,7 +26,8 @@ schedules! {
     both_boot_with_heartbeats_cut claimer_stopped_before_the_grant silence_through_a_broken_link heard_but_not_asked claim_without_proof lossy_front
     stranger_has_the_vip preferred_node_cannot_claim device_fails crashes_are_taken_over_in_time restart_forgets
     partition_with_a_restart fabric_that_answers_for_the_dead restart_adopts_nothing same_name_twice gateway_dies
-    heartbeats_cut partition_heals only_heartbeats_heal heal_in_silence owner_loses_the_front both_lose_the_front front_carries_heartbeats
+    partition_heals only_heartbeats_heal heal_in_silence heartbeats_heal_one_way probers_that_hear_one_way survivor_that_was_deaf
+    claims_after_a_long_wait heartbeats_cut owner_loses_the_front both_lose_the_front front_carries_heartbeats
     one_path_cut one_way loss doubled_and_reordered replayed_recording stalled_data_plane wall_clock_steps
     both_families survivor_without_references three_nodes
     leaving differing_state owner_does_not_agree owner_becomes_ineligible
@@ -73,6 +74,7 @@ fn witnesses() -> Vec<(Rule, Schedule)> {
         (EpochGrows, only_heartbeats_heal),
         (EpochRemembered, restart_forgets),
         (OwnerAudits, paused_owner_resumes),
+        (UnheardYields, heartbeats_heal_one_way),
         (UnverifiedLoses, claim_without_proof),
         (DeafLeaves, owner_loses_the_front),
         (SilentOwnerYields, owner_loses_the_front),
@@ -111,6 +113,6 @@ fn each_broken_rule_is_noticed() {
 #[test]
 fn random_schedules_notice_broken_rules() {
     for rule in [Rule::SilentProbes, Rule::ConflictEnds, Rule::LostLeaseLeaves] {
-        assert!(storm(0..500, Rules::without(rule)).is_err(), "nothing noticed that {rule:?} was broken");
+        assert!(storm(0..500, Rules::without(rule), 1).is_err(), "nothing noticed that {rule:?} was broken");
     }
 }

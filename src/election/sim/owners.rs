@@ -1,4 +1,4 @@
-//! Schedules about owning: cut wires, heals, deafness, overload; who stays, who leaves, and who tells the neighbours.
+//! Schedules about owning: cut wires, deafness, overload; who stays, who leaves, and who tells the neighbours.
 
 use super::{
     cases::{MS, Outcome, SECOND, edit, ensure, nodes, pair, second_owns, steady},
@@ -19,64 +19,6 @@ pub(super) fn heartbeats_cut(rules: Rules) -> Outcome {
         world.net.heal();
         world.expect_owner(owner, "after the heal")?;
         ensure(world.moves.len() == moves, "no move", &world)?;
-    }
-    Ok(())
-}
-
-/// A true partition of the front with heartbeats cut: an owner on each side. At the heal, with heartbeats or without,
-/// one leaves at once and the neighbours are told.
-pub(super) fn partition_heals(rules: Rules) -> Outcome {
-    for heartbeats in [true, false] {
-        let mut world = steady(rules);
-        cut_all_heartbeats(&mut world);
-        world.net.cut_front(0, 1);
-        world.run_for(SECOND * 2);
-        ensure(world.active() == [0, 1], "an owner on each side", &world)?;
-        world.net.front_cut.clear();
-        if heartbeats {
-            world.net.heal();
-        }
-        world.run_for(MS * 100);
-        ensure(world.speakers(VIP).len() == 1, "the conflict ends", &world)?;
-        world.run_for(MS * 700);
-        let owner = world.owner()?;
-        world.caches_point_at(owner).map_err(|wrong| format!("{wrong}\n{}", world.dump()))?;
-        world.net.heal();
-        world.expect_owner(owner, "after the heal")?;
-    }
-    Ok(())
-}
-
-/// Only heartbeats heal: the newer claim stays, preferred or not, and the neighbours are told.
-pub(super) fn only_heartbeats_heal(rules: Rules) -> Outcome {
-    let mut world = steady(rules);
-    cut_all_heartbeats(&mut world);
-    world.net.cut_front(0, 1);
-    world.run_for(SECOND * 2);
-    ensure(world.active() == [0, 1], "an owner on each side", &world)?;
-    world.net.cut.clear();
-    world.run_for(MS * 100);
-    ensure(world.active() == [1], "the newer claim stays", &world)?;
-    world.net.heal();
-    world.expect_owner(1, "after the heal")
-}
-
-/// The front heals first: the loser leaves by what it sees on the wire, before the winner has heard of any conflict.
-/// The winner must announce all the same.
-pub(super) fn heal_in_silence(rules: Rules) -> Outcome {
-    for seed in 0..10 {
-        let mut world = steady(rules);
-        world.run_for(MS * 7 * seed);
-        cut_all_heartbeats(&mut world);
-        world.net.cut_front(0, 1);
-        world.run_for(SECOND * 2);
-        world.net.front_cut.clear();
-        world.run_for(MS * (10 + 15 * seed));
-        world.net.heal();
-        world.run_for(MS * 700);
-        let owner = world.owner().map_err(|wrong| format!("{wrong}\n{}", world.dump()))?;
-        world.caches_point_at(owner).map_err(|wrong| format!("{wrong}\n{}", world.dump()))?;
-        world.expect_owner(owner, "after the heal")?;
     }
     Ok(())
 }
