@@ -191,8 +191,12 @@ impl World {
         if let Some(record) = &mut self.record {
             record.push(heartbeat.clone());
         }
+        // Nearly all are sent once: those are handed over, not copied.
+        let mut delays = delays.into_iter();
+        let Some(first) = delays.next() else { return };
         for delay in delays {
             self.push(delay, Event::Heartbeat(heartbeat.clone()));
         }
+        self.push(first, Event::Heartbeat(heartbeat));
     }
 }
