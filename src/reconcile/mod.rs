@@ -9,7 +9,6 @@
 //! for a quiet moment, when addresses were last refreshed, and what somebody else keeps undoing.
 
 mod guard;
-mod meddler;
 mod quiet;
 
 use crate::{
