@@ -296,8 +296,7 @@ impl Reconciler {
         let pings = self.inputs.pings.borrow_and_update().clone();
         let leaving = *self.inputs.leaving.borrow_and_update();
         let standby = self.inputs.standby.borrow_and_update().clone();
-        let fronts = BTreeMap::new();
-        let around = Surroundings { me: &self.me, desired, network, election, fronts: &fronts };
+        let around = Surroundings { me: &self.me, desired, network, election };
         let candidates = candidates::candidates(CandidateInputs {
             around,
             placements,
