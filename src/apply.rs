@@ -6,7 +6,7 @@ use crate::{
     model::{Kind, ObjectRef, ObservedNetwork, Problem, VipAddress},
     plan::{addresses::AddressStep, announce::Place},
 };
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 use tokio::time::timeout;
 
 /// For the steps that go to the kernel together; it answers each in microseconds, so this only bounds what cannot be
@@ -37,11 +37,21 @@ impl Applier {
         problems
     }
 
-    /// Announces each place; a link that has gone meanwhile is the next pass's business.
-    pub fn announce(&self, network: &ObservedNetwork, due: &[Place]) -> Vec<Problem> {
+    /// Announces each place; a link that has gone meanwhile is the next pass's business. That the fence stops an
+    /// announcement whose lease has just ended (`is_leased` says whether one runs now) is as it should be.
+    pub fn announce(
+        &self,
+        network: &ObservedNetwork,
+        due: &[Place],
+        is_leased: impl Fn(IpAddr) -> bool,
+    ) -> Vec<Problem> {
         let announce = |(link, ip): &Place| {
             let link = network.links.get(link).filter(|link| link.mac.is_some() && !link.loopback)?;
             let error = self.announcer.announce(link, *ip).err()?;
+            if error.errno() == Some(libc::ENOBUFS) && !is_leased(*ip) {
+                tracing::debug!(%ip, link = link.name, "the lease has ended: the fence stopped an announcement");
+                return None;
+            }
             tracing::warn!(%ip, link = link.name, %error, "cannot announce");
             Some(Problem::error("AnnounceFailed", error.to_string()))
         };

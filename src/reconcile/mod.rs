@@ -323,9 +323,11 @@ impl Reconciler {
         election: &ElectionView,
         network: &ObservedNetwork,
     ) -> Vec<Problem> {
-        self.announcements.update(now(), &announce::announceable(placements, election, network));
+        let leases = &self.hands.leases;
+        let places = announce::announceable(placements, election, network, &leases.active());
+        self.announcements.update(now(), &places);
         let due = self.announcements.take_due(now());
-        self.hands.applier.announce(network, &due)
+        self.hands.applier.announce(network, &due, |ip| leases.active().contains(&ip))
     }
 }
 
