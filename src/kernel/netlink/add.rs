@@ -235,7 +235,7 @@ fn adding(link: u32, address: VipAddress, cause: io::Error) -> KernelError {
 }
 
 /// One error for each.
-fn all_failed<T>(wanted: &[(u32, VipAddress)], error: &KernelError) -> Vec<Result<T, KernelError>> {
+pub(super) fn all_failed<T>(wanted: &[(u32, VipAddress)], error: &KernelError) -> Vec<Result<T, KernelError>> {
     let failed = |&(link, address): &(u32, VipAddress)| {
         let attempt = format!("see to {address} on {}", device_name(link));
         Err(KernelError::new(attempt, io::Error::other(error.to_string())))
