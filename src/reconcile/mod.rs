@@ -210,11 +210,12 @@ impl Reconciler {
         self.look_for_drift(started, &plan, &network);
         self.lifetimes.record(started, &plan);
         self.quiet.wait(&self.hands.dataplane, &plan.steps);
-        problems.extend(self.hands.applier.addresses(&plan.steps).await);
+        let applied = self.hands.applier.addresses(&plan.steps).await;
+        problems.extend(applied.problems);
         if plan.steps.iter().any(changes_addresses) {
             network = self.observe(&mut problems).await;
         }
-        self.left = Left::after(&plan.wanted, &network);
+        self.left = Left::after(&plan.wanted, &applied.added, &network);
         self.silence(plan.mute);
         self.acted_on = election.clone();
         // The neighbours first: what the old owner hears ends its service of those who do not know the way yet.

@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_millis(1);
 /// What [`Netlink::add_addresses`] found or did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Addition {
-    /// It was not there, and is now.
+    /// It was not there, and the kernel has added it. (Somebody else may have removed it since.)
     Added,
     /// It was there already, marked as ours.
     Present,
@@ -205,7 +205,7 @@ impl Netlink {
         }
     }
 
-    /// Makes sure that an address that was added is there, and that it will be known as ours.
+    /// Makes sure that an address that was added will be known as ours.
     pub(super) async fn verify(
         &self,
         link: u32,
@@ -214,8 +214,9 @@ impl Netlink {
         recorded: &io::Result<()>,
     ) -> io::Result<Addition> {
         let Some(added) = find(now, link, address) else {
+            // Somebody else was fast.
             self.forget(link, address);
-            return Err(io::Error::other("it was gone again at once"));
+            return Ok(Addition::Added);
         };
         if added.protocol == Some(ADDRESS_PROTOCOL) {
             self.record().marks_stick(&added.entry());
