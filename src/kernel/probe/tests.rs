@@ -55,6 +55,34 @@ fn whoever_has_the_address_answers() {
     }
 }
 
+/// Whether `eth0` lets frames to the group of 2001:db8::10 pass; read on a thread of the host.
+fn hears_questions() -> bool {
+    let list = std::fs::read_to_string("/proc/thread-self/net/dev_mcast").unwrap();
+    list.lines().any(|line| line.contains("eth0") && line.ends_with("3333ff000010"))
+}
+
+/// A network card drops what goes to groups that it was not told of; a veth does not, so the list is looked at.
+#[test]
+fn who_asks_hears_others_that_ask_until_it_no_longer_matters() {
+    let [host, _peer] = pair();
+    host.run(async |net| {
+        let prober = prober(&net).await;
+        prober.watch([ip(VIPS[1])]);
+        assert!(!hears_questions());
+        ask(&prober, &net, &VIPS).await;
+        assert!(hears_questions());
+        // Another address of the same group.
+        prober.watch([ip("2001:db8:1::10")]);
+        assert!(hears_questions());
+        prober.watch([ip(VIPS[0])]);
+        assert!(!hears_questions());
+        ask(&prober, &net, &VIPS).await;
+        assert!(hears_questions());
+        drop(prober);
+        assert!(!hears_questions());
+    });
+}
+
 #[test]
 fn an_address_that_nobody_has_stays_silent() {
     let [host, _peer] = pair();
