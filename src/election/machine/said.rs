@@ -51,7 +51,8 @@ impl VipState {
             owner_holds: self.owner_holds,
             announcement: self.announcement,
             graceful: self.graceful,
-            foreign: self.foreign,
+            // Before that it may be a node that has not been heard yet.
+            foreign: self.foreign.filter(|_| self.started),
             became_active: self.became_active,
             dual_owner: self.dual_owner
                 + self.conflict_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since)),
