@@ -16,11 +16,6 @@ impl VipState {
         if let Some(why) = self.fallen.take() {
             self.start_again(ctx, why, out);
         }
-        if self.foreign.is_some_and(|(_, mac)| ctx.peers.values().any(|peer| peer.macs.contains(&mac))) {
-            // A node that had not been heard yet.
-            self.foreign = None;
-            out.changed();
-        }
         if self.unfit != ctx.unfit {
             self.unfit = ctx.unfit.to_owned();
             out.changed();

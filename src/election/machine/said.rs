@@ -51,8 +51,7 @@ impl VipState {
             owner_holds: self.owner_holds,
             announcement: self.announcement,
             graceful: self.graceful,
-            // Before that it may be a node that has not been heard yet.
-            foreign: self.foreign.filter(|_| self.started),
+            foreign: self.foreign,
             became_active: self.became_active,
             dual_owner: self.dual_owner
                 + self.conflict_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since)),

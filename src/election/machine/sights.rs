@@ -61,7 +61,7 @@ impl Machine {
                     let counts = known.is_none_or(|(_, peer)| vip.respects(now, peer, self.rules));
                     let comes_first = own_mac > Some(mac);
                     let who = Who { mac, peer: known.map(|(name, _)| name), comes_first, counts };
-                    if who.peer.is_none() && vip.tells_of(mac) {
+                    if vip.foreign.is_none_or(|(_, told)| told != mac) && who.peer.is_none() && vip.matters() {
                         let text = format!("{mac}, which belongs to no peer, answers for {ip}");
                         self.out.event(now, &*vip.candidate.vip, text);
                     }
@@ -116,15 +116,6 @@ impl VipState {
     /// Whether somebody else's having the addresses changes anything for this node now.
     fn matters(&self) -> bool {
         self.role == Role::Active || self.probing.is_some()
-    }
-
-    /// Whether a stranger's Ethernet address is news. Until the other nodes have had their chance to be heard, it may be
-    /// one of theirs.
-    fn tells_of(&mut self, mac: Mac) -> bool {
-        if self.foreign.is_none() {
-            self.told_foreign = None;
-        }
-        self.started && self.matters() && self.told_foreign.replace(mac) != Some(mac)
     }
 
     /// Whether the answers of this peer's kernel still stand against a claim. A fenced one's always do, for they end by

@@ -60,8 +60,6 @@ pub(super) struct VipState {
     /// It has the addresses on its device.
     pub(super) owner_holds: bool,
     pub(super) foreign: Option<(IpAddr, Mac)>,
-    /// Of whom people have been told.
-    pub(super) told_foreign: Option<Mac>,
     /// The reconcile loop may have been told to add the addresses and has not reported since that it was told to remove
     /// them: what it last saw on the devices proves nothing.
     pub(super) may_hold: bool,
@@ -148,7 +146,6 @@ impl VipState {
             owner: None,
             owner_holds: false,
             foreign: None,
-            told_foreign: None,
             may_hold: false,
             removing: false,
             created: now,
