@@ -28,8 +28,6 @@ pub(super) struct Outbox {
     pub(super) grants: Vec<(Name, u64, Vec<IpAddr>)>,
     /// Devices on which rounds of probes are wanted.
     pub(super) probing: BTreeSet<u32>,
-    /// Those of them where a round is sent now, due or not.
-    pub(super) hurried: BTreeSet<u32>,
     /// How often references are to be asked, by device.
     pub(super) haste: BTreeMap<u32, Haste>,
     /// On some device an answer of a reference is waited for.

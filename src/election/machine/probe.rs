@@ -14,7 +14,7 @@ use super::{
     outbox::Outbox,
     rules::{
         ANSWER_PATIENCE, ANSWER_WAIT, FOREIGN_EVERY, FOREIGN_GONE, HEARD_HAVING_FOR, MAKE_WAY, MAKE_WAY_LONG,
-        MAKE_WAY_TIMES, Rule, SIGHT_FOR, TICKET_FOR,
+        MAKE_WAY_TIMES, ROUND_EVERY, Rule, SIGHT_FOR, TICKET_FOR,
     },
     segment::{Haste, Question, Verdict},
     vip::VipState,
@@ -173,19 +173,11 @@ impl VipState {
             self.foreign = None;
         }
         self.claiming = self.foreign.is_none() && self.role != Role::Active;
-        let last = sent + 1 >= needed && at <= ctx.now + ANSWER_WAIT && probing.ticket.is_none();
         if !segment.round_due(ctx.now) {
-            // All that may be missing is the round that decides: sent at this time, it is judged at the first moment at
-            // which a claim may be made, and not up to one round later.
-            let decides = at.checked_sub(ANSWER_WAIT).unwrap_or(ctx.now);
-            if !last || !segment.may_hurry(ctx.now, decides) {
-                let next = segment.next_round(ctx.now);
-                out.wake_at(if decides > ctx.now { decides.min(next) } else { next });
-                return None;
-            }
-            out.hurried.insert(link);
+            out.wake_at(segment.next_round(ctx.now));
+            return None;
         }
-        if last {
+        if sent + 1 >= needed && at <= ctx.now + ANSWER_WAIT && probing.ticket.is_none() {
             let id = ctx.ticket(self.serial);
             probing.ticket = Some((id, ctx.now));
             let check = ctx.rules.hold(Rule::CheckThenAct);
@@ -193,7 +185,7 @@ impl VipState {
             out.wake_at(ctx.now + ANSWER_WAIT);
         }
         out.probes.extend(ips.into_iter().map(|ip| (link, ip)));
-        out.wake_at(segment.round_after(ctx.now));
+        out.wake_at(ctx.now + ROUND_EVERY);
         None
     }
 

@@ -20,14 +20,11 @@ impl Machine {
     pub(super) fn step_segments(&mut self, now: Instant) {
         let haste = std::mem::take(&mut self.out.haste);
         let probing = std::mem::take(&mut self.out.probing);
-        let hurried = std::mem::take(&mut self.out.hurried);
         self.out.hunting = haste.values().any(|haste| *haste == Haste::Hunt);
         for (link, segment) in &mut self.segments {
             let mut asked = Vec::new();
             match probing.contains(link) {
-                true if segment.round_due(now) || hurried.contains(link) => {
-                    segment.begin_round(now, &mut |ip| asked.push((*link, ip)))
-                }
+                true if segment.round_due(now) => segment.begin_round(now, &mut |ip| asked.push((*link, ip))),
                 true => {}
                 false => segment.rest(),
             }
