@@ -6,7 +6,6 @@ use crate::kernel::{
     nft::{Message, kind, messages},
 };
 use rtnetlink::sys::{AsyncSocket, SocketAddr, TokioSocket};
-use socket2::{SockFilter, SockRef};
 use std::{
     future::poll_fn,
     io,
@@ -53,7 +52,7 @@ impl Events {
     /// In the network namespace of the calling thread, on the current tokio runtime; `own_port` is
     /// [`Fence::port`](super::Fence::port).
     pub fn subscribe(own_port: u32) -> Result<Self, KernelError> {
-        let socket = socket(own_port).map_err(|cause| KernelError::new("subscribe to changes of nftables", cause))?;
+        let socket = socket().map_err(|cause| KernelError::new("subscribe to changes of nftables", cause))?;
         let shared = Arc::new(Shared { changed: Notify::new(), meddler: Mutex::default(), own_port });
         let task = tokio::spawn(follow(socket, Arc::clone(&shared)));
         Ok(Self { shared, task })
@@ -111,29 +110,10 @@ fn is_ours(table: &str) -> bool {
     [Role::Fence, Role::Permit].iter().any(|role| role.name() == table)
 }
 
-/// Deaf to what `own_port` does: each renewal of a lease, many times a second, would wake the agent for nothing.
-fn socket(own_port: u32) -> io::Result<TokioSocket> {
+fn socket() -> io::Result<TokioSocket> {
     let mut socket = TokioSocket::new(NETLINK_NETFILTER)?;
-    SockRef::from(socket.socket_ref()).attach_filter(&filter(own_port))?;
     socket.socket_mut().bind(&SocketAddr::new(0, GROUP))?;
     Ok(socket)
-}
-
-/// A classic BPF program (`man 7 packet`) that drops what begins with a message of `own_port` (`nlmsg_pid`, see
-/// netlink(7)). The messages of one datagram are of one transaction, so of one port.
-fn filter(own_port: u32) -> [SockFilter; 4] {
-    const LOAD_WORD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
-    const EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
-    const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
-    const PORT_AT: u32 = 12;
-    // The program reads big-endian words; netlink's are the host's.
-    let port = u32::from_be_bytes(own_port.to_ne_bytes());
-    [
-        SockFilter::new(LOAD_WORD, 0, 0, PORT_AT),
-        SockFilter::new(EQUAL, 1, 0, port),
-        SockFilter::new(RETURN, 0, 0, u32::MAX),
-        SockFilter::new(RETURN, 0, 0, 0),
-    ]
 }
 
 async fn follow(mut socket: TokioSocket, shared: Arc<Shared>) {
@@ -147,17 +127,17 @@ async fn follow(mut socket: TokioSocket, shared: Arc<Shared>) {
             }
             Err(error) => {
                 tracing::warn!(%error, "lost the subscription to changes of nftables; subscribing again");
-                socket = resubscribe(shared.own_port).await;
+                socket = resubscribe().await;
                 shared.changed.notify_one();
             }
         }
     }
 }
 
-async fn resubscribe(own_port: u32) -> TokioSocket {
+async fn resubscribe() -> TokioSocket {
     loop {
         tokio::time::sleep(RECONNECT_AFTER).await;
-        match socket(own_port) {
+        match socket() {
             Ok(socket) => return socket,
             Err(error) => tracing::warn!(%error, "cannot subscribe to changes of nftables; trying again"),
         }
