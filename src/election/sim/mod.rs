@@ -50,9 +50,9 @@ const SEEDS: u64 = 5_000;
 const MANY_SEEDS: u64 = 100_000;
 
 /// Seeds whose schedules once failed.
-const REGRESSIONS: [u64; 33] = [
+const REGRESSIONS: [u64; 34] = [
     33, 67, 82, 92, 99, 116, 178, 241, 256, 397, 973, 2195, 5014, 5646, 11023, 18705, 22211, 25687, 33628, 37724,
-    38507, 40262, 42194, 47046, 53368, 58637, 70048, 73584, 75426, 79580, 84730, 88789, 94917,
+    38507, 40262, 42194, 47046, 53368, 58637, 61495, 70048, 73584, 75426, 79580, 84730, 88789, 94917,
 ];
 
 fn number(variable: &str) -> Option<u64> {
@@ -102,7 +102,7 @@ fn random_schedules_keep_one_owner() {
 }
 
 #[test]
-#[ignore = "minutes, optimised; finds about one schedule in 20,000 in which a heal takes longer than it may (11023 first)"]
+#[ignore = "three minutes on two cores, optimised; .ci/run runs it"]
 fn a_hundred_thousand_random_schedules_keep_one_owner() {
     expect_one_owner(0..number("LBAGENT_SIM_SEEDS").unwrap_or(MANY_SEEDS));
 }
