@@ -14,7 +14,7 @@ use super::{
     outbox::Outbox,
     rules::{
         ANSWER_PATIENCE, ANSWER_WAIT, FOREIGN_EVERY, FOREIGN_GONE, HEARD_HAVING_FOR, MAKE_WAY, MAKE_WAY_LONG,
-        MAKE_WAY_TIMES, ROUND_EVERY, Rule, SIGHT_FOR, TICKET_FOR,
+        MAKE_WAY_TIMES, ROUND_EVERY, Rule, SIGHT_FOR, TICKET_FOR, TICKET_KEPT,
     },
     segment::{Haste, Question, Verdict},
     vip::VipState,
@@ -160,12 +160,15 @@ impl VipState {
         }
         out.probing.insert(link);
         let judged = probing.ticket.filter(|(_, since)| ctx.now >= *since + ANSWER_WAIT);
-        if let Some((ticket, _)) = judged {
-            probing.ticket = None;
-            if let Verdict::Silent { verified } = verdict
-                && may
-            {
-                return Some(Ready { ticket, verified });
+        if let Some((ticket, since)) = judged {
+            match verdict {
+                Verdict::Silent { verified } if may => {
+                    probing.ticket = None;
+                    return Some(Ready { ticket, verified });
+                }
+                // What is silent now may be claimed in a moment, and then without another round.
+                Verdict::Silent { .. } if ctx.now < since + TICKET_KEPT => {}
+                _ => probing.ticket = None,
             }
         }
         let (sent, needed) = segment.progress(question);
@@ -177,7 +180,7 @@ impl VipState {
             out.wake_at(segment.next_round(ctx.now));
             return None;
         }
-        if sent + 1 >= needed && at <= ctx.now + ANSWER_WAIT && probing.ticket.is_none() {
+        if sent + 1 >= needed && at <= ctx.now + ANSWER_WAIT + ROUND_EVERY && probing.ticket.is_none() {
             let id = ctx.ticket(self.serial);
             probing.ticket = Some((id, ctx.now));
             let check = ctx.rules.hold(Rule::CheckThenAct);
@@ -185,7 +188,7 @@ impl VipState {
             out.wake_at(ctx.now + ANSWER_WAIT);
         }
         out.probes.extend(ips.into_iter().map(|ip| (link, ip)));
-        out.wake_at(ctx.now + ROUND_EVERY);
+        out.wake_at(segment.round_after(ctx.now));
         None
     }
 
