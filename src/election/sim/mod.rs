@@ -24,12 +24,15 @@ mod kernel;
 mod moves;
 mod mutants;
 mod net;
+mod offers;
 mod owners;
 mod power;
 mod prng;
+mod proof;
 mod reconcile;
 mod setup;
 mod starts;
+mod told;
 mod vips;
 mod world;
 
