@@ -161,7 +161,9 @@ impl VipState {
             return (unmet && other.comes_first).then_some(why);
         };
         let state = ctx.peers.get(&peer)?;
-        if state.heard || (self.by_patience && !state.fenced) {
+        // What was heard before the clock was stepped may be long ago.
+        let doubtful = ctx.doubt_until.is_some_and(|until| ctx.now < until) && !state.session.is_fresh();
+        if (state.heard && !doubtful) || (self.by_patience && !state.fenced) {
             return None;
         }
         let first = self.place(ctx.me) < self.place(&peer) || self.place(&peer).is_none();
