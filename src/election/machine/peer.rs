@@ -24,8 +24,6 @@ const FORGET_AFTER: Duration = Duration::from_secs(60);
 const MAX_VANISHED: usize = 16;
 /// On the wire, paths of the Vips' own devices have numbers from here on; those that the files list lie below.
 pub(super) const FRONT_PATHS: u8 = 128;
-/// What wake-ups that come late may add to the time of the probes.
-const PROBE_SLACK: Duration = Duration::from_millis(3);
 /// However short a peer announces its timers: no dead time below this.
 const SHORTEST_DEAD: Duration = Duration::from_millis(20);
 
@@ -260,9 +258,9 @@ impl PeerState {
         self.heard.then_some(self.last_heard? + self.dead_time())
     }
 
-    /// When a heartbeat is overdue, by a quarter of the interval.
+    /// When a heartbeat is overdue, by half of the interval.
     fn missed_at(&self) -> Option<Instant> {
-        Some(self.last_heard? + self.heartbeat.interval * 5 / 4)
+        Some(self.last_heard? + self.heartbeat.interval * 3 / 2)
     }
 
     /// When half of the time is over in which it must be heard.
@@ -274,7 +272,7 @@ impl PeerState {
     /// take; at once if its host has said that nobody listens there.
     pub(super) fn suspect_at(&self, probe_time: Duration) -> Option<Instant> {
         let missed = self.missed_at()?;
-        let lead = self.dead_at()?.checked_sub(probe_time + PROBE_SLACK);
+        let lead = self.dead_at()?.checked_sub(probe_time);
         let at = lead.map_or(missed, |lead| missed.max(lead));
         Some(self.hinted_at.map_or(at, |hinted| at.min(hinted)))
     }

@@ -14,16 +14,20 @@ use super::{
     outbox::Outbox,
     rules::{
         ANSWER_PATIENCE, ANSWER_WAIT, FOREIGN_EVERY, FOREIGN_GONE, HEARD_HAVING_FOR, MAKE_WAY, MAKE_WAY_LONG,
-        MAKE_WAY_TIMES, ROUND_EVERY, Rule, SIGHT_FOR, TICKET_FOR, TICKET_KEPT,
+        MAKE_WAY_TIMES, ROUND_EVERY, Rule, SIGHT_FOR, TICKET_FOR,
     },
     segment::{Haste, Question, Verdict},
     vip::VipState,
 };
-use crate::model::{Name, Role};
+use crate::model::{Mac, Name, Role};
 use std::{
+    collections::BTreeMap,
     net::IpAddr,
     time::{Duration, Instant},
 };
+
+/// Unknown hosts that are made way for; far more than there are nodes.
+const MAX_PROBERS: usize = 16;
 
 /// An attempt to claim.
 #[derive(Debug)]
@@ -39,7 +43,8 @@ pub(super) struct Probing {
     /// Another host had the address at that time, by a frame of its own.
     heard_having: Option<(Instant, Name)>,
     unsent_since: Option<Instant>,
-    unknown_probers: u32,
+    /// How often each of them was made way for.
+    unknown_probers: BTreeMap<Mac, u32>,
 }
 
 /// The lease may be asked for.
@@ -72,7 +77,7 @@ impl Probing {
             ticket: None,
             heard_having: None,
             unsent_since: None,
-            unknown_probers: 0,
+            unknown_probers: BTreeMap::new(),
         }
     }
 
@@ -83,11 +88,18 @@ impl Probing {
     }
 
     /// A host that is in nobody's list asks for the address, as one does that is about to use it. It may be a node that
-    /// this one has not heard yet. Both make way, the one that comes first for a shorter time.
-    pub(super) fn unknown_prober(&mut self, now: Instant, comes_first: bool) {
-        let makes_way = self.rests_until.is_some_and(|until| now < until);
-        if self.unknown_probers < MAKE_WAY_TIMES && !makes_way {
-            self.unknown_probers += 1;
+    /// this one has not heard yet. Both make way, the one that comes first for a shorter time. Each host is counted for
+    /// itself: one that does nothing but ask must not hide a node.
+    pub(super) fn unknown_prober(&mut self, now: Instant, mac: Mac, comes_first: bool) {
+        if self.rests_until.is_some_and(|until| now < until) {
+            return;
+        }
+        if self.unknown_probers.len() >= MAX_PROBERS && !self.unknown_probers.contains_key(&mac) {
+            return;
+        }
+        let times = self.unknown_probers.entry(mac).or_default();
+        if *times < MAKE_WAY_TIMES {
+            *times += 1;
             self.pause(now, if comes_first { MAKE_WAY } else { MAKE_WAY_LONG });
         }
     }
@@ -160,15 +172,12 @@ impl VipState {
         }
         out.probing.insert(link);
         let judged = probing.ticket.filter(|(_, since)| ctx.now >= *since + ANSWER_WAIT);
-        if let Some((ticket, since)) = judged {
-            match verdict {
-                Verdict::Silent { verified } if may => {
-                    probing.ticket = None;
-                    return Some(Ready { ticket, verified });
-                }
-                // What is silent now may be claimed in a moment, and then without another round.
-                Verdict::Silent { .. } if ctx.now < since + TICKET_KEPT => {}
-                _ => probing.ticket = None,
+        if let Some((ticket, _)) = judged {
+            probing.ticket = None;
+            if let Verdict::Silent { verified } = verdict
+                && may
+            {
+                return Some(Ready { ticket, verified });
             }
         }
         let (sent, needed) = segment.progress(question);
@@ -180,7 +189,7 @@ impl VipState {
             out.wake_at(segment.next_round(ctx.now));
             return None;
         }
-        if sent + 1 >= needed && at <= ctx.now + ANSWER_WAIT + ROUND_EVERY && probing.ticket.is_none() {
+        if sent + 1 >= needed && at <= ctx.now + ANSWER_WAIT && probing.ticket.is_none() {
             let id = ctx.ticket(self.serial);
             probing.ticket = Some((id, ctx.now));
             let check = ctx.rules.hold(Rule::CheckThenAct);
@@ -188,7 +197,7 @@ impl VipState {
             out.wake_at(ctx.now + ANSWER_WAIT);
         }
         out.probes.extend(ips.into_iter().map(|ip| (link, ip)));
-        out.wake_at(segment.round_after(ctx.now));
+        out.wake_at(ctx.now + ROUND_EVERY);
         None
     }
 

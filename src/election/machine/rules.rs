@@ -19,8 +19,6 @@ pub(super) const PROBE_TIME: Duration = Duration::from_millis(65);
 pub(super) const PROBE_TIME_LOSSY: Duration = Duration::from_millis(205);
 /// The last probes before a claim are worth something for this long.
 pub(super) const TICKET_FOR: Duration = Duration::from_millis(25);
-/// A claim that may be made only later waits so long with its ticket before it takes another.
-pub(super) const TICKET_KEPT: Duration = Duration::from_millis(18);
 /// A node that hears no reference asks them this often.
 pub(super) const HUNT_EVERY: Duration = Duration::from_millis(20);
 /// References are asked this often where nothing is going on,
@@ -65,7 +63,7 @@ pub(super) const FOREIGN_GONE: u32 = 3;
 pub(super) const ANSWER_PATIENCE: Duration = Duration::from_millis(1300);
 /// A frame from the Vip of a peer that cannot be asked forbids a claim for this long. A live owner announces each
 /// second.
-pub(super) const HEARD_HAVING_FOR: Duration = Duration::from_millis(1200);
+pub(super) const HEARD_HAVING_FOR: Duration = Duration::from_millis(1500);
 /// Of two owners that see each other's answers but not each other's heartbeats, the preferred one insists this long.
 pub(super) const INSIST: Duration = Duration::from_millis(500);
 /// A sight of another owner counts for this long.

@@ -25,8 +25,6 @@ const MAX_REFERENCES: usize = 16;
 const MAX_LEARNED: usize = 4;
 /// Rounds that are remembered.
 const MAX_ROUNDS: usize = 64;
-/// A round that is late by no more than this does not delay the ones after it: what twelve wake-ups cost would add up.
-const LATE: Duration = Duration::from_millis(1);
 /// A round that is this late begins anew: what was asked before is too old to be worth anything.
 const STALE_AFTER: Duration = Duration::from_millis(50);
 
@@ -185,12 +183,6 @@ impl Segment {
         self.next_round.map_or(now, |next| next.max(now))
     }
 
-    /// When the round after one that is sent now will be due.
-    pub(super) fn round_after(&self, now: Instant) -> Instant {
-        let due = self.next_round.filter(|due| *due <= now && now <= *due + LATE);
-        due.unwrap_or(now) + ROUND_EVERY
-    }
-
     /// Takes down a round that is sent now, and asks the references for it.
     pub(super) fn begin_round(&mut self, now: Instant, ask: &mut impl FnMut(IpAddr)) {
         if self.rounds.back().is_some_and(|last| now > last.at + ROUND_EVERY + STALE_AFTER) {
@@ -201,7 +193,7 @@ impl Segment {
         }
         let asked = self.references.values().map(|known| known.bit).sum();
         self.rounds.push_back(Round { at: now, asked, answered: 0 });
-        self.next_round = Some(self.round_after(now));
+        self.next_round = Some(now + ROUND_EVERY);
         self.ask_all(now, ask);
     }
 

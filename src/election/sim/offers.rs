@@ -34,7 +34,7 @@ pub(super) fn heir_wakes_to_an_old_offer(rules: Rules) -> Outcome {
 /// The heir is stopped before it can take the offer, for longer than the old owner waits for heartbeats, but not for
 /// longer than the offer stands; and the wire is not asked. So the old owner must wait for the offer too.
 pub(super) fn heir_is_given_up_too_soon(rules: Rules) -> Outcome {
-    for (effects, stop) in (0..12).flat_map(|effects| [46, 58, 70, 82].map(|stop| (effects, stop))) {
+    for (effects, stop) in (0..12).flat_map(|effects| [66, 70, 74].map(|stop| (effects, stop))) {
         let mut world = impatient(rules)?;
         world.hang_after(0, effects);
         world.run_for(MS * stop);

@@ -209,7 +209,7 @@ fn a_claim_in_spite_of_a_dead_agent_s_kernel_stands_but_two_live_ones_do_not_tak
 
 #[test]
 fn a_peer_that_speaks_for_the_vip_but_cannot_be_asked_forbids_the_claim() {
-    for (answers, limit) in [(false, 1200), (true, 0)] {
+    for (answers, limit) in [(false, 1500), (true, 0)] {
         let mut bench = silenced(Bench::follower("lb2"));
         bench.peer_own = answers;
         bench.run(60);
