@@ -2,9 +2,12 @@ use super::*;
 use crate::kernel::{
     announce::Announcer,
     frames::{Arp, ArpOperation, Neighbour, NeighbourKind},
-    testing::{Host, Net, joined, plug, switched},
+    testing::{Host, Net, eventually, joined, plug, switched},
 };
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
 
 const VIPS: [&str; 2] = ["192.0.2.10", "2001:db8::10"];
 /// Always there at the peer. Whatever would answer for another address does so before it, so an answer for a reference
@@ -249,11 +252,12 @@ fn works_on_a_device_that_appears_later_and_is_silent_on_lo() {
         prober.send(&net.link("lo").await, ip(VIPS[0])).unwrap();
         plug(&switch, &host, "late", "eth7");
         let late = net.link("eth7").await;
-        prober.send(&late, ip(VIPS[0])).unwrap();
-        assert_eq!(
-            prober.recv().await,
-            Sight { link: late.index, ip: ip(VIPS[0]), mac: mac(&peer), kind: SightKind::Has }
-        );
+        // The switch may not forward yet what a new port says.
+        let sight = eventually("an answer", async || {
+            prober.send(&late, ip(VIPS[0])).unwrap();
+            tokio::time::timeout(Duration::from_millis(100), prober.recv()).await.ok()
+        });
+        assert_eq!(sight.await, Sight { link: late.index, ip: ip(VIPS[0]), mac: mac(&peer), kind: SightKind::Has });
     });
 }
 
