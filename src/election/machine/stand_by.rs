@@ -112,8 +112,9 @@ impl VipState {
             return None;
         }
         // Where the wire is not asked, a host's word that its agent has ended is no reason to hurry.
-        let silent = || self.candidate.nodes.iter().filter_map(|node| ctx.peers.get(node)?.silent_at()).max();
-        let base = self.wire().map_or_else(silent, |_| None).map_or(base, |silent| base.max(silent));
+        let gone = self.candidate.nodes.iter().filter_map(|node| ctx.peers.get(node)).filter(|peer| !peer.heard);
+        let silent = gone.filter_map(super::peer::PeerState::silent_at).filter(|_| self.wire().is_none());
+        let base = silent.fold(base, Instant::max);
         let at = (base + defer).max(started);
         let lead = self.probe_time(ctx);
         let suspect = blockers.iter().filter_map(|rival| rival.peer.suspect_at(lead)).max();
