@@ -168,12 +168,6 @@ impl Machine {
                 }
             }
         }
-        // Long enough for others to take this node for dead, and nothing here answered their questions.
-        if slept >= dead_time(self.heartbeat) {
-            for vip in self.vips.values_mut().filter(|vip| vip.unheld_since.is_some()) {
-                vip.fallen = Some("this agent was stopped while the addresses were not on their device");
-            }
-        }
     }
 
     /// Whether a peer is heard that was not.

@@ -322,7 +322,9 @@ impl VipState {
             self.announcement += 1;
         }
         let silent = |peer: &Name| ctx.peers.get(peer).is_some_and(|peer| !peer.heard);
-        let other = self.seen_other(ctx.now).and_then(|other| other.peer.as_ref());
+        // Answers that counted have ended, or there would be no claim, however recent the last one is.
+        let disregarded = |other: &&Other| self.answered_at.is_none_or(|at| at < other.at);
+        let other = self.seen_other(ctx.now).filter(disregarded).and_then(|other| other.peer.as_ref());
         self.by_patience = !granted.offered && other.is_some_and(silent);
         let proof = if granted.verified { "" } else { ", unverified" };
         let why = format!("{} (epoch {}{proof})", granted.because, self.epoch);

@@ -8,10 +8,9 @@
 //! - its number is higher than any seen in the peer's session on that path.
 //!
 //! A peer that has restarted has a new session. It is *adopted* only with a packet that echoes this session and a
-//! higher number than any earlier session of the peer has ever echoed: a recording of the former process cannot know
-//! that number. A session that was left is not adopted again while the later one is heard: of two agents with one name
-//! the later one stays. If that falls silent, it may have been the *former* process, a datagram of which was overtaken
-//! by its successor's first ones; then the session that was left proves itself like any other.
+//! number that was sent since the last one was adopted, and that has not come back on that path yet: neither a recording
+//! of the former process nor a word of it that was under way for long can know that number. A session that was left is
+//! never adopted again, so the living must not be left for the dead.
 //!
 //! An authentic packet that does not prove that (one of the two sides has restarted) changes nothing, except
 //! that it earns one direct reply which echoes *its* session. The regular stream goes on echoing the adopted one, so a
@@ -62,7 +61,7 @@ pub struct PathSession {
     sent_at: VecDeque<(u64, Instant)>,
     /// The highest number heard in the adopted session.
     last_seq: u64,
-    /// The highest number of ours that came back.
+    /// Numbers of ours up to this begin no other session: they came back, or were sent before the present one began.
     echoed: u64,
     /// When a live packet came last.
     pub heard_at: Option<Instant>,
@@ -147,7 +146,7 @@ impl Session {
         let Some(path) = self.paths.get(&packet.path) else {
             return Verdict::Refused("wrong_path");
         };
-        if self.over.contains(&packet.session) && !self.is_silent(now, packet.dead_after) {
+        if self.over.contains(&packet.session) {
             return Verdict::Refused("stale_session");
         }
         let adopted = self.theirs == Some(packet.session);
@@ -160,7 +159,8 @@ impl Session {
                     return Verdict::Refused("stale_session");
                 }
                 if !adopted && echo.seq <= path.echoed {
-                    // Its maker may have heard this node on another path, which has been cut since.
+                    // Its maker may have heard this node on another path, which has been cut since, or before another
+                    // session began.
                     return self.hello(now, packet);
                 }
                 if !adopted {
@@ -199,19 +199,14 @@ impl Session {
         self.paths.values().any(|path| path.echoed_sent_at.is_some_and(counts))
     }
 
-    /// Nothing live has come for so long, on any path.
-    fn is_silent(&self, now: Instant, time: Duration) -> bool {
-        self.paths.values().all(|path| path.heard_at.is_none_or(|at| now >= at + time))
-    }
-
     fn adopt(&mut self, session: u64) {
-        self.over.retain(|over| *over != session);
         if let Some(old) = self.theirs.replace(session) {
             push_bounded(&mut self.over, old);
         }
         self.hellos.retain(|hello| hello.session != session);
         for path in self.paths.values_mut() {
             path.last_seq = 0;
+            path.echoed = path.next_seq - 1;
         }
     }
 

@@ -128,6 +128,29 @@ pub(super) fn claims_after_a_long_wait(rules: Rules) -> Outcome {
     Ok(())
 }
 
+/// The lease of a stopped owner ends, and the second, which has never heard it, claims as soon as the wire is silent. The
+/// first goes on behind a front that is parted, and claims on its side. At the heal it is still the preferred one that
+/// stays: the second has waited for silence, and so may not insist as one does that has claimed in spite of answers.
+pub(super) fn claim_after_the_last_answer(rules: Rules) -> Outcome {
+    let mut world = steady(rules);
+    cut_all_heartbeats(&mut world);
+    world.kill_agent(1);
+    world.start_agent(1);
+    world.run_for(MS * 300);
+    world.hang(0, true);
+    world.until_served_by(1, SECOND)?;
+    world.net.cut_front(0, 1);
+    world.hang(0, false);
+    world.run_for(SECOND * 2);
+    ensure(world.active() == [0, 1], "an owner on each side", &world)?;
+    world.net.front_cut.clear();
+    world.run_for(MS * 60);
+    ensure(world.speakers(VIP) == [0], "the preferred one stays", &world)?;
+    world.net.heal();
+    world.run_for(SECOND);
+    world.expect_owner(0, "after the heal")
+}
+
 /// A pair that is split in two, with an owner on each side.
 fn split(rules: Rules) -> Result<World, String> {
     let mut world = steady(rules);

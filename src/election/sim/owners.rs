@@ -1,7 +1,7 @@
 //! Schedules about owning: cut wires, deafness, overload; who stays, who leaves, and who tells the neighbours.
 
 use super::{
-    cases::{MS, Outcome, SECOND, edit, ensure, nodes, pair, second_owns, steady},
+    cases::{MS, Outcome, SECOND, cold, edit, ensure, nodes, pair, second_owns, steady},
     claims::cut_all_heartbeats,
     net::CLIENT,
     world::{VIP, VIP6, World},
@@ -135,6 +135,27 @@ pub(super) fn doubled_and_reordered(rules: Rules) -> Outcome {
     world.net.longest_delay = MS * 60;
     world.run_for(SECOND * 20);
     ensure(world.moves.len() == 1, "no move", &world)?;
+    world.expect_owner(0, "all the time")
+}
+
+/// An agent is restarted at once, and what the former one said on another path arrives when the new one has been heard.
+/// That must not bring the dead back, or nobody would listen to the living any more.
+pub(super) fn former_agent_is_heard_late(rules: Rules) -> Outcome {
+    let mut world = cold(2, 2, rules);
+    world.record = Some(Vec::new());
+    world.start_agent(0);
+    world.net.cut_heartbeats(1, 0);
+    world.start_agent(1);
+    world.run_for(MS * 60);
+    let late = world.record.take().unwrap_or_default();
+    world.kill_agent(1);
+    world.net.cut.remove(&(1, 0, 0));
+    world.start_agent(1);
+    world.until("both are heard", MS * 200, |world| world.hears(0, "lb2") && world.hears(1, "lb1"))?;
+    late.iter().filter(|late| late.from == 1 && late.path == 1).for_each(|late| world.replay(late));
+    world.net.heal();
+    world.run_for(SECOND);
+    ensure(world.hears(0, "lb2") && world.hears(1, "lb1"), "both are heard still", &world)?;
     world.expect_owner(0, "all the time")
 }
 
