@@ -1,6 +1,6 @@
 //! The end of an agent: first the addresses, so that a peer can take them; none is ever left behind.
 
-use crate::{kernel::netlink::Netlink, model::VipAddress, reconcile::ReconcileView};
+use crate::{kernel::netlink::Netlink, reconcile::ReconcileView};
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinHandle};
 
@@ -32,22 +32,18 @@ pub(super) async fn give_up(
 }
 
 async fn remove_ours(netlink: &Netlink) {
-    let network = match netlink.observe().await {
-        Ok(network) => network,
-        Err(error) => return tracing::error!("cannot tell whether addresses are left: {error}"),
-    };
-    for address in network.addresses.iter().filter(|address| address.ours) {
-        let exact = VipAddress { ip: address.ip, prefix_len: address.prefix_len };
-        if let Err(error) = netlink.remove_address(address.link, exact).await {
-            tracing::error!("{error}");
+    match netlink.remove_ours().await {
+        Ok(removed) => {
+            removed.into_iter().filter_map(|it| it.result.err()).for_each(|error| tracing::error!("{error}"));
         }
+        Err(error) => tracing::error!("cannot tell whether addresses are left: {error}"),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::netns::NetNs;
+    use crate::{kernel::netns::NetNs, model::VipAddress};
 
     const LOOPBACK: u32 = 1;
 

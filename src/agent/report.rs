@@ -6,7 +6,7 @@ use crate::{
     election::{driver::ElectionInput, lease::Leases},
     model::{ElectionView, Eligibility, HealthTable, Kind, Name, ObjectRef, Problem, Severity, Standby, VipView},
     reconcile::ReconcileView,
-    status::{Clock, Inputs, StateInputs, Status, process, server},
+    status::{Clock, Inputs, ProcessStatus, StateInputs, Status, process, server},
 };
 use futures::FutureExt;
 use std::{
@@ -51,15 +51,15 @@ impl Reporter {
         let (own, own_out) = watch::channel(Arc::<Vec<Problem>>::default());
         let memory =
             Mutex::new(Memory { before: None, generation: 0, changed_at: self.started, told: Told::default() });
-        let report = Arc::new(move || {
+        let report = Arc::new(move |process: ProcessStatus| {
             // A panic of an earlier request leaves only an old memory behind.
             let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
-            let status = Arc::new(self.status(&own_out.borrow(), &mut memory));
+            let status = Arc::new(self.status(&own_out.borrow(), process, &mut memory));
             memory.before = Some(status.clone());
             status
         });
         let looks = report.clone();
-        let server = server::start(options, Arc::new(move || std::future::ready(report()).boxed()));
+        let server = server::start(options, Arc::new(move || std::future::ready(report(process::read())).boxed()));
         let mut problems = server.problems.clone();
         tokio::spawn(async move {
             loop {
@@ -68,13 +68,14 @@ impl Reporter {
                     () = tokio::time::sleep(LOOK_EVERY) => {}
                 }
                 own.send_replace(problems.borrow_and_update().clone());
-                looks();
+                // Nobody sees it, so a dozen files of /proc need not be read for it.
+                looks(ProcessStatus::default());
             }
         });
         server
     }
 
-    fn status(&self, own: &[Problem], memory: &mut Memory) -> Status {
+    fn status(&self, own: &[Problem], process: ProcessStatus, memory: &mut Memory) -> Status {
         let clock = Clock::read();
         let snapshot = self.state.borrow().clone();
         if snapshot.generation != memory.generation {
@@ -107,7 +108,7 @@ impl Reporter {
             traffic: &self.dataplane.traffic(),
             reconcile: &view.stats,
             problems: &problems,
-            process: process::read(),
+            process,
             previous: memory.before.as_deref(),
         })
     }

@@ -6,8 +6,11 @@
 
 use crate::{
     agent,
-    kernel::{KernelError, fence, instance::InstanceLock, netlink::Netlink, netlink::Removal},
-    model::{ObservedAddress, VipAddress},
+    kernel::{
+        KernelError, fence,
+        instance::InstanceLock,
+        netlink::{Netlink, Removal, Removed},
+    },
 };
 use std::{
     io::{self, Write},
@@ -53,18 +56,15 @@ async fn release_to(socket: &Path, out: &mut dyn Write, err: &mut dyn Write) -> 
 /// How many of our addresses are left.
 async fn addresses(socket: &Path, out: &mut dyn Write, err: &mut dyn Write) -> Result<usize, KernelError> {
     let netlink = Netlink::connect(agent::address_record(socket))?;
-    let network = netlink.observe().await?;
-    let ours: Vec<&ObservedAddress> = network.addresses.iter().filter(|address| address.ours).collect();
-    if ours.is_empty() {
+    let found = netlink.remove_ours().await?;
+    if found.is_empty() {
         let _ = writeln!(out, "no address of lbagent is on any device");
     }
     let mut left = 0;
-    for address in ours {
-        let exact = VipAddress { ip: address.ip, prefix_len: address.prefix_len };
-        let device = network.links.get(&address.link).map_or("a device", |link| link.name.as_str());
-        match netlink.remove_address(address.link, exact).await {
+    for Removed { address, device, result } in found {
+        match result {
             Ok(Removal::Removed) => {
-                let _ = writeln!(out, "{exact} removed from {device}");
+                let _ = writeln!(out, "{address} removed from {device}");
             }
             Ok(Removal::Absent | Removal::Foreign) => {}
             Err(error) => {
@@ -93,7 +93,10 @@ fn remove_fence(out: &mut dyn Write, err: &mut dyn Write) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::{fence::Fence, netns::NetNs};
+    use crate::{
+        kernel::{fence::Fence, netns::NetNs},
+        model::VipAddress,
+    };
     use std::{collections::BTreeSet, path::PathBuf};
 
     const VIP: &str = "198.51.100.10";

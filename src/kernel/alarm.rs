@@ -43,7 +43,8 @@ impl Alarm {
         Ok(Self { timer: timer.map_err(io::Error::from)?, set: None })
     }
 
-    /// Sets it to ring at `deadline`, where `now` is the present time; nothing is done if it is set to that already.
+    /// Sets it to ring at `deadline`, where `now` is the present time; nothing is done if it is set to that already. To
+    /// be called on the thread of the (current-thread) runtime.
     pub fn set(&mut self, now: Instant, deadline: Instant) -> io::Result<()> {
         if self.set == Some(deadline) {
             return Ok(());
@@ -51,12 +52,14 @@ impl Alarm {
         // Zero would switch it off.
         let after = deadline.saturating_duration_since(now).max(Duration::from_nanos(1));
         self.timer.get_ref().0.set(Expiration::OneShot(TimeSpec::from(after)), TimerSetTimeFlags::empty())?;
+        // If it rang while its owner woke for another reason, that was for the old deadline. A ring of the new one is
+        // an event of its own, which the runtime has still to hear of: it asks on this very thread.
+        let _ = self.timer.try_io(Interest::READABLE, |_| Err::<(), _>(io::ErrorKind::WouldBlock.into()));
         self.set = Some(deadline);
         Ok(())
     }
 
-    /// Waits until it rings; for ever if it is not set. Cancelling loses nothing. It may ring early if it has been set
-    /// anew meanwhile.
+    /// Waits until it rings; for ever if it is not set. Cancelling loses nothing.
     pub async fn rung(&mut self) -> io::Result<()> {
         // Not read: setting it anew clears what a read would.
         self.timer.readable().await?.clear_ready();
@@ -88,6 +91,20 @@ mod tests {
             let again = tokio::time::timeout(Duration::from_millis(20), alarm.rung()).await;
             assert!(again.is_err(), "it rings once");
         }
+    }
+
+    #[tokio::test]
+    async fn a_ring_that_nobody_waited_for_is_not_that_of_the_next_time() {
+        let mut alarm = Alarm::new().unwrap();
+        alarm.set(now(), now() + Duration::from_millis(1)).unwrap();
+        // The runtime has heard it, as when its owner woke for another reason at the same moment.
+        drop(tokio::time::timeout(LONG, alarm.timer.readable()).await.unwrap().unwrap());
+        alarm.set(now(), now() + LONG).unwrap();
+        assert!(tokio::time::timeout(Duration::from_millis(30), alarm.rung()).await.is_err());
+        let soon = now() + Duration::from_millis(1);
+        alarm.set(now(), soon).unwrap();
+        tokio::time::timeout(LONG / 2, alarm.rung()).await.unwrap().unwrap();
+        assert!(now() >= soon);
     }
 
     #[tokio::test]

@@ -14,6 +14,7 @@
 //! instance ─ one agent per network namespace
 //! datagram ─ UDP: many at once, and what ICMP says of those that were sent
 //! alarm ──── waiting for a moment
+//! meddler ── who else has changed something
 //! limits ─── how many descriptors this process may have
 //! realtime ─ a thread that must not wait for others
 //! netns ──── namespaces held by a descriptor; isolate: a world of namespaces for drills and tests
@@ -29,6 +30,7 @@ pub mod instance;
 pub mod netlink;
 pub mod isolate;
 pub mod limits;
+mod meddler;
 pub mod netns;
 pub mod packet_socket;
 pub mod ping;
@@ -41,3 +43,4 @@ pub mod rx;
 pub(crate) mod testing;
 
 pub use error::KernelError;
+pub use meddler::Meddler;

@@ -8,6 +8,9 @@
 //! Not only answers count. Whoever asks from the address, announces it or advertises it has it, too. What this host
 //! sends itself is never heard, not even when it comes back in through another of its own devices.
 
+mod groups;
+
+use self::groups::Groups;
 use super::{
     KernelError, frames,
     packet_socket::{Heard, PacketListener, PacketSender},
@@ -33,6 +36,7 @@ pub struct Prober {
 struct Interest {
     ips: BTreeSet<IpAddr>,
     own_macs: BTreeSet<Mac>,
+    groups: Groups,
 }
 
 /// Frames about other addresses that are read in one go before other tasks get their turn.
@@ -48,7 +52,10 @@ impl Prober {
     /// Replaces the set of addresses that [`Prober::recv`] tells about. To be called with every address of every Vip
     /// and every reference whenever they change; [`Prober::send`] adds what it probes.
     pub fn watch(&self, ips: impl IntoIterator<Item = IpAddr>) {
-        self.interest().ips = ips.into_iter().collect();
+        let mut interest = self.interest();
+        interest.ips = ips.into_iter().collect();
+        let Interest { ips, groups, .. } = &mut *interest;
+        groups.retain(ips);
     }
 
     /// Learns which MACs are this host's own, so that a frame which leaves through one device and comes back through
@@ -57,13 +64,17 @@ impl Prober {
         self.interest().own_macs = network.links.values().filter_map(|link| link.mac).collect();
     }
 
-    /// Asks once, now, on `link`, who has `ip`, and listens for it from here on. Never waits. On a device without an
+    /// Asks once, now, on `link`, who has `ip`, and listens for it from here on, to others who ask as well. Never waits. On a device without an
     /// Ethernet address nobody else can have it, and nothing is sent.
     pub fn send(&self, link: &Link, ip: IpAddr) -> Result<(), KernelError> {
         let Some(mac) = link.mac else { return Ok(()) };
         let mut interest = self.interest();
         interest.ips.insert(ip);
         interest.own_macs.insert(mac);
+        if let Err(error) = interest.groups.join(link.index, ip) {
+            // Whoever has the address is heard all the same.
+            tracing::warn!(%ip, link = link.name, %error, "cannot hear others who ask for the address");
+        }
         drop(interest);
         self.sender
             .send(link.index, &frames::probe(mac, ip))

@@ -3,8 +3,10 @@
 use std::{fs::File, io, os::unix::fs::FileExt};
 
 const COUNTERS: &str = "/proc/thread-self/net/dev";
-/// A line is shorter than 200 bytes.
 const CHUNK: usize = 8192;
+/// The kernel fills a page (or what it is given, if that is less) with whole lines, and a line is shorter than 200
+/// bytes. So what is shorter than this was the end, and need not be asked for again.
+const LAST: usize = 3072;
 
 /// The counters of all devices of one network namespace, also of those that appear later.
 #[derive(Debug)]
@@ -30,7 +32,7 @@ impl RxCounters {
             text.resize(start + CHUNK, 0);
             let len = self.0.read_at(&mut text[start..], start as u64)?;
             text.truncate(start + len);
-            if len == 0 {
+            if len < LAST {
                 return String::from_utf8(text).map_err(|_| io::ErrorKind::InvalidData.into());
             }
         }

@@ -8,7 +8,7 @@
 use super::placement::Placements;
 use crate::model::{ElectionView, ObservedNetwork, Role};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     time::{Duration, Instant},
 };
@@ -24,17 +24,20 @@ pub type Place = (u32, IpAddr);
 /// What makes an announcement a new one: epoch of the ownership, and the election's count of heals.
 pub type Occasion = (u64, u64);
 
-/// The addresses that this node may announce: it owns them, has them, and its kernel lets it speak for them.
+/// The addresses that this node may announce: it owns them, has them, and its lease lets it speak for them (`leased`).
+///
+/// An agent that was stopped goes on by roles that are over; what is leased is known by the clock.
 pub fn announceable(
     placements: &Placements,
     election: &ElectionView,
     network: &ObservedNetwork,
+    leased: &BTreeSet<IpAddr>,
 ) -> BTreeMap<Place, Occasion> {
     let mut places = BTreeMap::new();
     for (name, placement) in &placements.vips {
         let (Some(link), Some(view)) = (&placement.link, election.vips.get(name)) else { continue };
-        let owned = placement.vip.addresses.iter().filter(|_| view.role == Role::Active && view.leased);
-        for address in owned.filter(|address| network.has(link.index, address.ip)) {
+        let owned = placement.vip.addresses.iter().filter(|_| view.role == Role::Active);
+        for address in owned.filter(|it| leased.contains(&it.ip) && network.has(link.index, it.ip)) {
             places.insert((link.index, address.ip), (view.epoch, view.announcement));
         }
     }
@@ -134,19 +137,16 @@ mod tests {
 
     #[test]
     fn only_what_is_owned_leased_and_there_is_announced() {
-        let (mut network, mut election) = (network(), view(Role::Active));
+        let (mut network, active) = (network(), view(Role::Active));
         let placements = Placements::resolve(&name("lb1"), &desired(), &network);
         let ip = ip("198.51.100.10");
         let there = ObservedAddress { link: 2, ip, prefix_len: 32, ours: true, valid_for: None };
-        election.vips.get_mut("web").unwrap().leased = true;
-        assert!(announceable(&placements, &election, &network).is_empty(), "not there");
+        let (leased, none) = (BTreeSet::from([ip]), BTreeSet::new());
+        assert!(announceable(&placements, &active, &network, &leased).is_empty(), "not there");
         network.addresses.push(there);
-        assert_eq!(announceable(&placements, &election, &network), BTreeMap::from([((2, ip), (1, 0))]));
-        election.vips.get_mut("web").unwrap().leased = false;
-        assert!(announceable(&placements, &election, &network).is_empty(), "the fence would stop it");
-        let mut backup = view(Role::Backup);
-        backup.vips.get_mut("web").unwrap().leased = true;
-        assert!(announceable(&placements, &backup, &network).is_empty(), "another owns it");
+        assert_eq!(announceable(&placements, &active, &network, &leased), BTreeMap::from([((2, ip), (1, 0))]));
+        assert!(announceable(&placements, &active, &network, &none).is_empty(), "the fence would stop it");
+        assert!(announceable(&placements, &view(Role::Backup), &network, &leased).is_empty(), "another owns it");
     }
 
     #[test]

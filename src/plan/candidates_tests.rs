@@ -42,15 +42,9 @@ impl Case {
     }
 
     fn candidates(&self) -> Vec<Candidate> {
-        let (me, placements, fronts) = (name(self.me), self.placements(), BTreeMap::new());
+        let (me, placements) = (name(self.me), self.placements());
         let election = ElectionView::default();
-        let around = Surroundings {
-            me: &me,
-            desired: &self.desired,
-            network: &self.network,
-            election: &election,
-            fronts: &fronts,
-        };
+        let around = Surroundings { me: &me, desired: &self.desired, network: &self.network, election: &election };
         candidates(CandidateInputs {
             around,
             placements: &placements,

@@ -53,9 +53,11 @@ impl fmt::Display for Drift {
 pub struct Left(BTreeSet<Place>);
 
 impl Left {
-    /// Of what is in place after a pass, that which was `wanted`.
-    pub fn after(wanted: &BTreeSet<Place>, network: &ObservedNetwork) -> Self {
-        Self(wanted.iter().copied().filter(|(link, ip)| network.has(*link, *ip)).collect())
+    /// Of what is in place after a pass, that which was `wanted`; and what was `added` in it, though it may be gone
+    /// again already: a meddler that watches the kernel's events is faster than the look after the pass.
+    pub fn after(wanted: &BTreeSet<Place>, added: &BTreeSet<Place>, network: &ObservedNetwork) -> Self {
+        let left = |place: &Place| added.contains(place) || network.has(place.0, place.1);
+        Self(wanted.iter().copied().filter(left).collect())
     }
 
     /// Addresses that are still `wanted` and that another has removed. A device that is down or gone has taken its
@@ -79,7 +81,7 @@ struct Repairs {
 
 impl DriftLog {
     /// `what` was removed, and is being put back. `meddler`: who seems to have done it, as `"process 1234
-    /// (NetworkManager)"` or `"netlink port 4711"`.
+    /// (NetworkManager)"` or `"owner of netlink port 4711, which is gone"`.
     pub fn record(&mut self, now: Instant, what: Drift, meddler: Option<String>) {
         self.forget(now);
         let repairs = self.0.entry(what).or_default();
@@ -213,18 +215,21 @@ mod tests {
     #[test]
     fn what_was_left_in_place_and_is_gone_was_taken() {
         let (wanted, mut net) = present();
-        let left = Left::after(&wanted, &net);
+        let none = BTreeSet::new();
+        let left = Left::after(&wanted, &none, &net);
         assert!(left.missing(&wanted, &net).is_empty());
         net.addresses.pop();
         assert_eq!(left.missing(&wanted, &net), [address()]);
-        assert!(left.missing(&BTreeSet::new(), &net).is_empty(), "nobody wants it");
-        assert!(Left::after(&wanted, &net).missing(&wanted, &net).is_empty(), "it never came");
+        assert!(left.missing(&none, &net).is_empty(), "nobody wants it");
+        assert!(Left::after(&wanted, &none, &net).missing(&wanted, &net).is_empty(), "it never came");
+        assert_eq!(Left::after(&wanted, &wanted, &net).missing(&wanted, &net), [address()], "it came and went");
+        assert_eq!(Left::after(&none, &wanted, &net), Left::default());
     }
 
     #[test]
     fn a_device_takes_its_addresses_with_it() {
         let (wanted, mut net) = present();
-        let left = Left::after(&wanted, &net);
+        let left = Left::after(&wanted, &BTreeSet::new(), &net);
         net.addresses.pop();
         net.links.get_mut(&2).unwrap().running = false;
         assert!(left.missing(&wanted, &net).is_empty());

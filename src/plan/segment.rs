@@ -25,21 +25,17 @@ pub struct Surroundings<'a> {
     pub network: &'a ObservedNetwork,
     /// The other nodes' Ethernet addresses.
     pub election: &'a ElectionView,
-    /// What other nodes have announced as their own addresses on devices that carry Vips, see [`fronts`].
-    pub fronts: &'a BTreeMap<Name, Vec<IpAddr>>,
 }
 
 impl Surroundings<'_> {
-    /// One address of each other node that has one on the segment of the device `link`: from the files, else as it has
-    /// announced; of a family of `vip` if it can be had.
+    /// One address of each other node whose file lists one on the segment of the device `link`; of a family of `vip` if
+    /// it can be had.
     pub fn node_addresses(&self, vip: &Vip, link: u32) -> BTreeMap<Name, IpAddr> {
         let here = |ip: &IpAddr| self.network.is_connected(link, *ip) && self.is_usable(*ip);
         let address = |name: &Name| {
             let listed = self.desired.peers.get(name).into_iter().flat_map(|peer| &peer.addresses).map(|at| at.ip());
-            let announced = self.fronts.get(name).into_iter().flatten().copied();
-            let known: Vec<IpAddr> = listed.chain(announced).filter(here).collect();
             // The first of the best, as `min_by_key` gives it.
-            known.into_iter().min_by_key(|ip| is_other_family(vip, *ip))
+            listed.filter(here).min_by_key(|ip| is_other_family(vip, *ip))
         };
         let others = self.desired.peers.keys().filter(|name| *name != self.me);
         others.filter_map(|name| Some((name.clone(), address(name)?))).collect()
@@ -88,10 +84,9 @@ impl Surroundings<'_> {
         !nodes.values().any(|node| *node == ip) && self.listed().any(|listed| listed == ip)
     }
 
-    /// Every address of a node that the files or the nodes themselves tell.
+    /// Every address of a node that the files tell.
     fn listed(&self) -> impl Iterator<Item = IpAddr> {
-        let files = self.desired.peers.values().flat_map(|peer| &peer.addresses).map(|at| at.ip());
-        files.chain(self.fronts.values().flatten().copied())
+        self.desired.peers.values().flat_map(|peer| &peer.addresses).map(|at| at.ip())
     }
 
     /// It can be a host, and is neither this one nor a Vip's.

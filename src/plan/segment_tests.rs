@@ -10,13 +10,12 @@ struct Case {
     desired: Desired,
     network: ObservedNetwork,
     election: ElectionView,
-    fronts: BTreeMap<Name, Vec<IpAddr>>,
 }
 
 impl Case {
     fn new() -> Self {
         let (desired, network) = (desired(), network());
-        Self { desired, network, election: ElectionView::default(), fronts: BTreeMap::new() }
+        Self { desired, network, election: ElectionView::default() }
     }
 
     fn vip(&mut self) -> &mut Vip {
@@ -46,14 +45,14 @@ impl Case {
 
     fn nodes(&self) -> BTreeMap<Name, IpAddr> {
         let (me, vip) = self.surroundings();
-        let Self { desired, network, election, fronts } = self;
-        Surroundings { me: &me, desired, network, election, fronts }.node_addresses(vip, 2)
+        let Self { desired, network, election } = self;
+        Surroundings { me: &me, desired, network, election }.node_addresses(vip, 2)
     }
 
     fn references_after(&self, previous: &[IpAddr]) -> Vec<IpAddr> {
         let (me, vip) = self.surroundings();
-        let Self { desired, network, election, fronts } = self;
-        let around = Surroundings { me: &me, desired, network, election, fronts };
+        let Self { desired, network, election } = self;
+        let around = Surroundings { me: &me, desired, network, election };
         around.references(vip, 2, &self.nodes(), previous)
     }
 
@@ -113,7 +112,7 @@ fn the_family_of_the_vip_comes_first() {
 }
 
 #[test]
-fn a_node_has_one_address_that_stands_for_it_from_the_files_or_as_it_announced() {
+fn a_node_has_one_address_that_stands_for_it() {
     let mut case = Case::new().own(2, "2001:db8::2", 64, None);
     let peer = Arc::make_mut(case.desired.peers.get_mut("lb2").unwrap());
     peer.addresses =
@@ -123,8 +122,6 @@ fn a_node_has_one_address_that_stands_for_it_from_the_files_or_as_it_announced()
     let peer = Arc::make_mut(case.desired.peers.get_mut("lb2").unwrap());
     peer.addresses = vec!["192.0.2.3:694".parse().unwrap()];
     assert!(case.nodes().is_empty());
-    case.fronts.insert(name("lb2"), vec![ip("203.0.113.3"), ip("198.51.100.30")]);
-    assert_eq!(case.nodes(), BTreeMap::from([(name("lb2"), ip("198.51.100.30"))]));
 }
 
 #[test]

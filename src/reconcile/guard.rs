@@ -1,10 +1,10 @@
 //! What keeps addresses from being where they should not: the fence, muteness, lifetimes; and who undoes what this loop
 //! does.
 
-use super::{Reconciler, meddler::meddler, now};
+use super::{Reconciler, now};
 use crate::{
     election::driver::LeaseIo,
-    kernel::fence,
+    kernel::{Meddler, fence},
     model::{Desired, ObservedNetwork, Problem},
     plan::{addresses::AddressPlan, drift::Drift, fence::plan, lifetimes},
 };
@@ -35,7 +35,8 @@ impl Reconciler {
     /// Notes which addresses are gone that the last pass left in place.
     pub(super) fn look_for_drift(&mut self, at: Instant, plan: &AddressPlan, network: &ObservedNetwork) {
         for what in self.left.missing(&plan.wanted, network) {
-            let by = meddler(&self.inputs.kernel, self.hands.netlink.port());
+            let port = self.inputs.kernel.last_port().filter(|port| *port != self.hands.netlink.port());
+            let by = port.map(|port| Meddler::behind(port).to_string());
             tracing::warn!(by, "{what} was removed by somebody else; it is put back");
             self.view.stats.repaired(what.as_str());
             self.drift.record(at, what, by);

@@ -9,7 +9,6 @@
 //! for a quiet moment, when addresses were last refreshed, and what somebody else keeps undoing.
 
 mod guard;
-mod meddler;
 mod quiet;
 
 use crate::{
@@ -211,11 +210,12 @@ impl Reconciler {
         self.look_for_drift(started, &plan, &network);
         self.lifetimes.record(started, &plan);
         self.quiet.wait(&self.hands.dataplane, &plan.steps);
-        problems.extend(self.hands.applier.addresses(&plan.steps).await);
+        let applied = self.hands.applier.addresses(&plan.steps).await;
+        problems.extend(applied.problems);
         if plan.steps.iter().any(changes_addresses) {
             network = self.observe(&mut problems).await;
         }
-        self.left = Left::after(&plan.wanted, &network);
+        self.left = Left::after(&plan.wanted, &applied.added, &network);
         self.silence(plan.mute);
         self.acted_on = election.clone();
         // The neighbours first: what the old owner hears ends its service of those who do not know the way yet.
@@ -297,8 +297,7 @@ impl Reconciler {
         let pings = self.inputs.pings.borrow_and_update().clone();
         let leaving = *self.inputs.leaving.borrow_and_update();
         let standby = self.inputs.standby.borrow_and_update().clone();
-        let fronts = BTreeMap::new();
-        let around = Surroundings { me: &self.me, desired, network, election, fronts: &fronts };
+        let around = Surroundings { me: &self.me, desired, network, election };
         let candidates = candidates::candidates(CandidateInputs {
             around,
             placements,
@@ -325,9 +324,11 @@ impl Reconciler {
         election: &ElectionView,
         network: &ObservedNetwork,
     ) -> Vec<Problem> {
-        self.announcements.update(now(), &announce::announceable(placements, election, network));
+        let leases = &self.hands.leases;
+        let places = announce::announceable(placements, election, network, &leases.active());
+        self.announcements.update(now(), &places);
         let due = self.announcements.take_due(now());
-        self.hands.applier.announce(network, &due)
+        self.hands.applier.announce(network, &due, |ip| leases.active().contains(&ip))
     }
 }
 

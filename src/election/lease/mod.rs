@@ -32,8 +32,8 @@ mod tests;
 use super::driver::LeaseIo;
 use crate::{
     kernel::{
-        KernelError,
-        fence::{Events, Fence, Meddler, Permission},
+        KernelError, Meddler,
+        fence::{Events, Fence, Permission},
     },
     model::LeaseView,
 };

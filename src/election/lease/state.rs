@@ -7,8 +7,8 @@ use super::{
 };
 use crate::{
     kernel::{
-        KernelError,
-        fence::{Events, GrantError, Lease, Meddler, Permission, RenewError},
+        KernelError, Meddler,
+        fence::{Events, GrantError, Lease, Permission, RenewError},
     },
     model::LeaseView,
 };
@@ -111,7 +111,7 @@ impl State {
         let repaired = fence.repair()?;
         if repaired {
             self.view.repairs += 1;
-            self.view.last_meddler = meddler.as_ref().map(describe).or(self.view.last_meddler.take());
+            self.view.last_meddler = meddler.map(|it| it.to_string()).or(self.view.last_meddler.take());
         }
         Ok(repaired)
     }
@@ -266,13 +266,5 @@ impl State {
         let text = error.to_string();
         self.view.last_error = Some(text.clone());
         text
-    }
-}
-
-fn describe(meddler: &Meddler) -> String {
-    let pid = meddler.pid.map_or_else(String::new, |pid| format!(" (process {pid})"));
-    match &meddler.program {
-        Some(program) => format!("{program}{pid}"),
-        None => format!("whoever had the netlink port {}{pid}", meddler.port),
     }
 }

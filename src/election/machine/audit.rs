@@ -81,6 +81,16 @@ impl VipState {
         self.other.as_ref().filter(|other| now < other.at + SIGHT_FOR)
     }
 
+    /// A node of the Vip is about to be taken for dead: it may be about to claim, because it does not hear this one.
+    pub(super) fn doubts_a_node(&self, ctx: &Context, out: &mut Outbox) -> bool {
+        let peers = self.candidate.nodes.iter().filter_map(|node| ctx.peers.get(node));
+        let doubtful = peers.filter_map(super::peer::PeerState::doubtful_at).min();
+        if let Some(at) = doubtful.filter(|at| ctx.now < *at) {
+            out.wake_at(at);
+        }
+        doubtful.is_some_and(|at| ctx.now >= at)
+    }
+
     /// What the wire says of this node's own place in the segment.
     pub(super) fn look_at_wire(&mut self, ctx: &Context, rivals: &[Rival], out: &mut Outbox) {
         let segment = self.wire().and_then(|link| Some((link, ctx.segments.get(&link)?)));
@@ -151,10 +161,14 @@ impl VipState {
             return (unmet && other.comes_first).then_some(why);
         };
         let state = ctx.peers.get(&peer)?;
-        if state.heard || (self.by_patience && !state.fenced) {
+        // What was heard before the clock was stepped may be long ago.
+        let doubtful = ctx.doubt_until.is_some_and(|until| ctx.now < until) && !state.session.is_fresh();
+        if (state.heard && !doubtful) || (self.by_patience && !state.fenced) {
             return None;
         }
-        let insists = self.place(ctx.me) < self.place(&peer) || self.place(&peer).is_none();
+        let first = self.place(ctx.me) < self.place(&peer) || self.place(&peer).is_none();
+        // Without the addresses on its device there is nothing to insist on.
+        let insists = first && self.unheld_since.is_none();
         if insists && now < since + INSIST {
             out.wake_at(since + INSIST);
             return None;

@@ -108,6 +108,10 @@ impl VipState {
             return;
         }
         let mut due = healed || ctx.newly_heard || self.conflict_since == Some(ctx.now);
+        // One that cannot ask this node must hear of it before it claims.
+        let doubt = self.doubts_a_node(ctx, out);
+        due |= doubt && !self.doubt;
+        self.doubt = doubt;
         let unheard = self.misses_a_node(ctx);
         due |= unheard && ctx.now >= self.announced_at.unwrap_or(self.since) + ANNOUNCE_EVERY;
         if due {

@@ -264,8 +264,13 @@ impl Machine {
         self.round += 1;
         self.step_vips(now, newly_heard);
         self.step_segments(now);
+        // The next step, in the same turn, knows the kernel's answer: until then nothing is said, or whoever waits for
+        // this node would take its release, which is over, for a vacancy.
+        let asked = !self.out.grants.is_empty();
         self.emit();
-        self.speak(now);
+        if !asked {
+            self.speak(now);
+        }
         self.stepped_at = now;
     }
 

@@ -14,6 +14,10 @@ const MAX_EVENTS: usize = 200;
 /// The same refusal is told at most this often.
 const REFUSAL_EVERY: Duration = Duration::from_secs(60);
 
+/// The word under which it is counted that ICMP said of a heartbeat of this node's own that it did not arrive. All other
+/// reasons are of heartbeats that did.
+const UNDELIVERED: &str = "icmp_error";
+
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     /// Addresses whose leases end before anything else is done or said.
@@ -69,7 +73,11 @@ impl Outbox {
             return;
         }
         self.refusals.insert(key, at);
-        self.event(at, subject, format!("refuses heartbeats: {reason}"));
+        let message = match reason {
+            UNDELIVERED => "heartbeats to it do not arrive: its host or a router says so (ICMP)".to_owned(),
+            _ => format!("heartbeats from it are refused: {reason}"),
+        };
+        self.event(at, subject, message);
     }
 
     pub(super) fn events(&self) -> impl Iterator<Item = &Arc<ElectionEvent>> {

@@ -185,7 +185,7 @@ impl PeerState {
 
     /// A heartbeat is missing.
     pub(super) fn is_quiet(&self, now: Instant) -> bool {
-        let missed = self.last_heard.is_none_or(|at| now >= at + self.heartbeat.interval * 3 / 2);
+        let missed = self.missed_at().is_none_or(|at| now >= at);
         !self.heard || missed || self.hinted_at.is_some()
     }
 
@@ -258,11 +258,22 @@ impl PeerState {
         self.heard.then_some(self.last_heard? + self.dead_time())
     }
 
-    /// When its silence is worth a probe: at the second missed heartbeat, but not longer before its end than the probes
+    /// When a heartbeat is overdue, by half of the interval.
+    fn missed_at(&self) -> Option<Instant> {
+        Some(self.last_heard? + self.heartbeat.interval * 3 / 2)
+    }
+
+    /// When half of the time is over in which it must be heard.
+    pub(super) fn doubtful_at(&self) -> Option<Instant> {
+        self.heard.then_some(self.last_heard? + self.dead_time() / 2)
+    }
+
+    /// When its silence is worth a probe: when a heartbeat is overdue, but not much longer before its end than the probes
     /// take; at once if its host has said that nobody listens there.
     pub(super) fn suspect_at(&self, probe_time: Duration) -> Option<Instant> {
-        let missed = self.last_heard? + self.heartbeat.interval * 3 / 2;
-        let at = self.dead_at()?.checked_sub(probe_time).map_or(missed, |lead| missed.max(lead));
+        let missed = self.missed_at()?;
+        let lead = self.dead_at()?.checked_sub(probe_time);
+        let at = lead.map_or(missed, |lead| missed.max(lead));
         Some(self.hinted_at.map_or(at, |hinted| at.min(hinted)))
     }
 

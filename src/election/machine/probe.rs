@@ -19,11 +19,15 @@ use super::{
     segment::{Haste, Question, Verdict},
     vip::VipState,
 };
-use crate::model::{Name, Role};
+use crate::model::{Mac, Name, Role};
 use std::{
+    collections::BTreeMap,
     net::IpAddr,
     time::{Duration, Instant},
 };
+
+/// Unknown hosts that are made way for; far more than there are nodes.
+const MAX_PROBERS: usize = 16;
 
 /// An attempt to claim.
 #[derive(Debug)]
@@ -39,7 +43,8 @@ pub(super) struct Probing {
     /// Another host had the address at that time, by a frame of its own.
     heard_having: Option<(Instant, Name)>,
     unsent_since: Option<Instant>,
-    unknown_probers: u32,
+    /// How often each of them was made way for.
+    unknown_probers: BTreeMap<Mac, u32>,
 }
 
 /// The lease may be asked for.
@@ -72,7 +77,7 @@ impl Probing {
             ticket: None,
             heard_having: None,
             unsent_since: None,
-            unknown_probers: 0,
+            unknown_probers: BTreeMap::new(),
         }
     }
 
@@ -83,11 +88,18 @@ impl Probing {
     }
 
     /// A host that is in nobody's list asks for the address, as one does that is about to use it. It may be a node that
-    /// this one has not heard yet. Both make way, the one that comes first for a shorter time.
-    pub(super) fn unknown_prober(&mut self, now: Instant, comes_first: bool) {
-        let makes_way = self.rests_until.is_some_and(|until| now < until);
-        if self.unknown_probers < MAKE_WAY_TIMES && !makes_way {
-            self.unknown_probers += 1;
+    /// this one has not heard yet. Both make way, the one that comes first for a shorter time. Each host is counted for
+    /// itself: one that does nothing but ask must not hide a node.
+    pub(super) fn unknown_prober(&mut self, now: Instant, mac: Mac, comes_first: bool) {
+        if self.rests_until.is_some_and(|until| now < until) {
+            return;
+        }
+        if self.unknown_probers.len() >= MAX_PROBERS && !self.unknown_probers.contains_key(&mac) {
+            return;
+        }
+        let times = self.unknown_probers.entry(mac).or_default();
+        if *times < MAKE_WAY_TIMES {
+            *times += 1;
             self.pause(now, if comes_first { MAKE_WAY } else { MAKE_WAY_LONG });
         }
     }

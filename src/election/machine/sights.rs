@@ -77,7 +77,8 @@ impl Machine {
                     if known.is_none() && !vip.candidate.nodes.iter().any(unmet) {
                         continue;
                     }
-                    vip.sees_prober(now, known.is_some(), first, own_mac < Some(mac), self.rules);
+                    let stranger = known.is_none().then_some((mac, own_mac < Some(mac)));
+                    vip.sees_prober(now, first, stranger, self.rules);
                 }
                 SightKind::Asks(Some(asker)) => {
                     let stranger = known.is_none() && !vip.candidate.addresses.contains(&asker);
@@ -160,16 +161,17 @@ impl VipState {
         turned || (self.matters() && since == now)
     }
 
-    /// Somebody asks for the address without saying who it is, as one does before a claim.
-    fn sees_prober(&mut self, now: Instant, known: bool, first: bool, own_mac_first: bool, rules: Rules) {
+    /// Somebody asks for the address without saying who it is, as one does before a claim. `stranger`: it is no node that
+    /// is known, and whether this node's Ethernet address is lower.
+    fn sees_prober(&mut self, now: Instant, first: bool, stranger: Option<(Mac, bool)>, rules: Rules) {
         let Some(probing) = self.probing.as_mut().filter(|_| self.role != Role::Active) else { return };
         if !rules.hold(Rule::TwoProbers) {
             return;
         }
-        match known {
-            true if first => probing.pause(now, MAKE_WAY),
-            true => {}
-            false => probing.unknown_prober(now, own_mac_first),
+        match stranger {
+            Some((mac, own_mac_first)) => probing.unknown_prober(now, mac, own_mac_first),
+            None if first => probing.pause(now, MAKE_WAY),
+            None => {}
         }
     }
 }

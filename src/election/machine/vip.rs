@@ -125,6 +125,8 @@ pub(super) struct VipState {
     /// A rival says so.
     pub(super) rival_lost: bool,
     pub(super) announced_at: Option<Instant>,
+    /// A node was about to be taken for dead at the last look.
+    pub(super) doubt: bool,
     /// Until when it does not want the addresses back that it gave to somebody who is seen better.
     pub(super) yielded_until: Option<Instant>,
     /// It leaves and has handed over, but its agent still runs: if everybody else falls silent, it serves.
@@ -187,6 +189,7 @@ impl VipState {
             lost_until: None,
             rival_lost: false,
             announced_at: None,
+            doubt: false,
             yielded_until: None,
             last_resort: false,
             unfit: String::new(),

@@ -119,3 +119,8 @@ pub(super) fn ensure(holds: bool, what: &str, world: &World) -> Outcome {
         (false, _) => Err(format!("{what}\n{}", world.dump())),
     }
 }
+
+/// No two hosts have spoken for an address at the same time: where nothing was cut on the front, not even for a moment.
+pub(super) fn alone(world: &World) -> Outcome {
+    ensure(world.check.overlaps.is_empty() && world.speakers(VIP).len() < 2, "never two speak for it", world)
+}

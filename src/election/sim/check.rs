@@ -19,6 +19,10 @@ const INSIST: Duration = Duration::from_millis(600);
 /// How long nobody may own an address while a healthy node is there.
 const VACANT: Duration = Duration::from_millis(1200);
 
+/// An agent that was stopped cannot know when what it finds in its backlog arrived: a frame of a peer that cannot be asked
+/// counts from then, and holds a claim up for so much longer than the time that is allowed.
+const BACKLOG: Duration = Duration::from_millis(400);
+
 pub(super) struct Checker {
     /// Since when something makes the round trip between two hosts.
     connected: BTreeMap<(usize, usize), Instant>,
@@ -91,7 +95,9 @@ impl Checker {
     fn look_at_health(&mut self, world: &World) {
         for host in 0..world.hosts.len() {
             if world.healthy(host) {
-                self.healthy.entry(host).or_insert(world.now);
+                let went_on = world.hosts[host].agent.as_ref().and_then(|agent| agent.went_on);
+                let since = went_on.map_or(world.now, |at| world.now.max(at + BACKLOG));
+                self.healthy.entry(host).or_insert(since);
             } else {
                 self.healthy.remove(&host);
             }

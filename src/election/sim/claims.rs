@@ -44,53 +44,6 @@ pub(super) fn both_boot_with_heartbeats_cut(rules: Rules) -> Outcome {
     Ok(())
 }
 
-/// A claimer is stopped between its last look at the wire and the deed, while another claims: its ticket expires.
-pub(super) fn claimer_stopped_before_the_grant(rules: Rules) -> Outcome {
-    for effects in 0..110 {
-        let mut world = steady(rules);
-        world.hosts[1].apply_time = MS / 5;
-        cut_all_heartbeats(&mut world);
-        world.run_for(MS * 300);
-        // The second has been asking for long; it will find the wire silent now.
-        world.kill_agent(0);
-        world.hang_after(1, effects);
-        world.run_for(MS * 40);
-        world.start_agent(0);
-        world.run_for(SECOND * 2);
-        // What came in meanwhile has overflowed.
-        world.hosts[1].agent.as_mut().unwrap().inbox.clear();
-        world.hang(1, false);
-        world.run_for(SECOND);
-        ensure(world.active().len() == 1 && world.speakers(VIP).len() == 1, "one owner", &world)?;
-    }
-    Ok(())
-}
-
-/// A node behind a blocked switch port hears silence, as always: it must not win at the heal.
-pub(super) fn silence_through_a_broken_link(rules: Rules) -> Outcome {
-    for (heartbeats, references) in [(true, true), (false, true), (true, false), (false, false)] {
-        let mut world = cold(2, 1, rules);
-        world.references = references;
-        world.start_all();
-        manual(&mut world);
-        world.run_for(SECOND);
-        world.net.deafen(1);
-        world.net.silence(1);
-        world.net.cut_back(0, 1);
-        world.run_for(SECOND * 3);
-        ensure(world.speakers(VIP) == [0], "the owner serves on, alone on the wire", &world)?;
-        world.net.heal();
-        if !heartbeats {
-            cut_all_heartbeats(&mut world);
-        }
-        world.run_for(SECOND);
-        ensure(world.speakers(VIP) == [0], "the owner stays", &world)?;
-        world.net.heal();
-        world.expect_owner(0, "after the heal")?;
-    }
-    Ok(())
-}
-
 /// One cannot ask the other, but hears it: what is heard from the Vip counts.
 pub(super) fn heard_but_not_asked(rules: Rules) -> Outcome {
     for owner in [0, 1] {
@@ -109,28 +62,6 @@ pub(super) fn heard_but_not_asked(rules: Rules) -> Outcome {
         world.expect_owner(owner, "after the heal")?;
     }
     Ok(())
-}
-
-/// The same where no reference has ever answered, so that such a node claims, without proof: a heartbeat that gets
-/// through is enough to end that, whatever the epochs.
-pub(super) fn claim_without_proof(rules: Rules) -> Outcome {
-    let mut world = cold(2, 1, rules);
-    world.references = false;
-    world.start_agent(1);
-    world.run_for(SECOND);
-    world.start_agent(0);
-    manual(&mut world);
-    world.run_for(SECOND);
-    ensure(world.active() == [1], "the second was there first", &world)?;
-    world.net.deafen(0);
-    world.net.silence(0);
-    world.net.cut_back(0, 1);
-    world.until("the first claims", SECOND * 3, |world| world.active() == [0, 1])?;
-    world.net.cut.clear();
-    world.run_for(SECOND);
-    ensure(world.active() == [1], "the proven claim stands", &world)?;
-    world.net.heal();
-    world.expect_owner(1, "after the heal")
 }
 
 /// Frames are lost in both directions, one in three: the wire is asked more often before its silence is believed.

@@ -4,8 +4,8 @@
 
 use super::{
     front::Frame,
-    host::Input,
-    kernel::RENEW_EVERY,
+    host::{Agent, Input},
+    kernel::{Kernel, RENEW_EVERY},
     world::{Event, Load, Recorded, World},
 };
 use crate::{
@@ -49,10 +49,7 @@ impl World {
         let this = &mut self.hosts[host];
         let Some(agent) = &mut this.agent else { return };
         if !agent.mid_turn {
-            let lost = this.kernel.lost(now);
-            if !lost.is_empty() {
-                agent.machine.handle_lost(now, &lost);
-            }
+            take_losses(&mut this.kernel, agent, now);
             if std::mem::take(&mut agent.jumped) {
                 agent.machine.handle_jump(now);
             }
@@ -100,10 +97,12 @@ impl World {
                 granted |= matches!(transmit, Transmit::Grant { .. });
                 self.transmit(host, now, transmit);
             }
-            let Some(agent) = &mut self.hosts[host].agent else { return };
+            let this = &mut self.hosts[host];
+            let Some(agent) = &mut this.agent else { return };
             if agent.hung {
                 return;
             }
+            take_losses(&mut this.kernel, agent, now);
             if !granted || agent.machine.poll_timeout() > now {
                 break;
             }
@@ -191,8 +190,19 @@ impl World {
         if let Some(record) = &mut self.record {
             record.push(heartbeat.clone());
         }
+        // Nearly all are sent once: those are handed over, not copied.
+        let mut delays = delays.into_iter();
+        let Some(first) = delays.next() else { return };
         for delay in delays {
             self.push(delay, Event::Heartbeat(heartbeat.clone()));
         }
+        self.push(first, Event::Heartbeat(heartbeat));
+    }
+}
+
+fn take_losses(kernel: &mut Kernel, agent: &mut Agent, now: Instant) {
+    let lost = kernel.lost(now);
+    if !lost.is_empty() {
+        agent.machine.handle_lost(now, &lost);
     }
 }

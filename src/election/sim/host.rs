@@ -58,6 +58,8 @@ pub(super) struct Agent {
     /// Counts the agents of all hosts: events of a former one are void.
     pub(super) id: u64,
     pub(super) hung: bool,
+    /// When it went on after having been stopped, by the world's clock.
+    pub(super) went_on: Option<Instant>,
     /// It hangs after so many effects of a turn; the rest follows when it goes on.
     pub(super) hang_after: Option<u32>,
     /// It hung between two effects of a turn.
@@ -169,6 +171,7 @@ impl Agent {
             machine,
             id,
             hung: false,
+            went_on: None,
             hang_after: None,
             mid_turn: false,
             jumped: false,

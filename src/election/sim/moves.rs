@@ -69,7 +69,7 @@ pub(super) fn owner_becomes_ineligible(rules: Rules) -> Outcome {
 }
 
 /// A failback is about to begin: the second owns, the first has come back.
-fn failing_back(rules: Rules, wait: u32) -> Result<World, String> {
+pub(super) fn failing_back(rules: Rules, wait: u32) -> Result<World, String> {
     let mut world = pair(rules);
     world.hosts[1].quiet_wait = MS * wait;
     world.hosts[1].apply_time = MS * 2;
@@ -199,9 +199,9 @@ pub(super) fn slow_release(rules: Rules) -> Outcome {
     world.run_for(SECOND * 4);
     world.expect_owner(0, "after a slow release")?;
     // Also where the heir would hear nobody on the wire.
-    let mut world = failing_back(rules, 400)?;
+    let mut world = failing_back(rules, 1200)?;
     world.net.cut_front(0, 1);
-    world.run_for(MS * 300);
+    world.run_for(MS * 1100);
     ensure(world.speakers(VIP) == [1], "the heir waits until the owner has let go", &world)?;
     world.run_for(SECOND);
     ensure(world.speakers(VIP).len() == 1, "one owner", &world)

@@ -180,6 +180,8 @@ pub(super) fn stalled_data_plane(rules: Rules) -> Outcome {
         world.run_for(MS * 500);
     }
     ensure(world.moves.len() == 1, "a busy data plane is no reason to move", &world)?;
+    // Nor does a quiet moment come then, in which the addresses could go gracefully.
+    world.hosts[0].quiet_wait = SECOND;
     world.stall(0, true);
     let took = world.until_served_by(1, SECOND * 3)?;
     ensure(took <= MS * 2200, &format!("it says so before its lease ends, but it took {took:?}"), &world)?;

@@ -58,12 +58,14 @@ impl World {
 
     /// SIGSTOP, SIGCONT.
     pub(super) fn hang(&mut self, host: usize, hung: bool) {
+        let now = self.now;
         let Some(agent) = self.hosts[host].agent.as_mut() else { return };
         agent.hang_after = None;
         if agent.hung == hung {
             return;
         }
         agent.hung = hung;
+        agent.went_on = (!hung).then_some(now);
         let what = if hung { "hangs" } else { "goes on" };
         self.tell(|world| format!("{}'s agent {what}", world.hosts[host].name));
         self.wake(host);

@@ -1,7 +1,8 @@
 //! Schedules in which nodes start, crash, die, hang and are paused.
 
 use super::{
-    cases::{DEAD, MS, Outcome, SECOND, TAKEOVER, cold, ensure, nodes, pair, steady},
+    cases::{DEAD, MS, Outcome, SECOND, TAKEOVER, cold, ensure, nodes, pair, second_owns, steady},
+    claims::cut_all_heartbeats,
     world::VIP,
 };
 use crate::election::machine::Rules;
@@ -256,6 +257,26 @@ pub(super) fn paused_owner_resumes(rules: Rules) -> Outcome {
         world.run_for(SECOND * 2);
         let owner = world.owner()?;
         world.expect_owner(owner, "after the heal")?;
+    }
+    Ok(())
+}
+
+/// A machine was paused, and only its wall clock shows it: what it has heard of the other seems to be new. It looks at
+/// the wire closely, and so makes way before it could learn from the silence of heartbeats.
+pub(super) fn paused_owner_finds_its_clock_stepped(rules: Rules) -> Outcome {
+    for wait in [0, 7, 13, 20] {
+        let mut world = second_owns(rules)?;
+        world.run_for(MS * wait);
+        world.pause(1);
+        world.until_served_by(0, SECOND)?;
+        world.run_for(SECOND * 2);
+        cut_all_heartbeats(&mut world);
+        world.resume(1, false);
+        world.step_wall_clock(1, 0);
+        world.run_for(SECOND);
+        ensure(world.active() == [0], "the one that was paused has made way", &world)?;
+        world.net.heal();
+        world.expect_owner(0, "after the heal")?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::concerns::Role;
 use crate::kernel::{
-    KernelError,
+    KernelError, Meddler,
     nft::{Message, kind, messages},
 };
 use rtnetlink::sys::{AsyncSocket, SocketAddr, TokioSocket};
@@ -28,17 +28,6 @@ const RECONNECT_AFTER: Duration = Duration::from_millis(250);
 pub struct Events {
     shared: Arc<Shared>,
     task: JoinHandle<()>,
-}
-
-/// Who changed the tables last.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Meddler {
-    /// Of its netlink socket. 0: the kernel itself.
-    pub port: u32,
-    /// As the host's first pid namespace counts.
-    pub pid: Option<u32>,
-    /// The first 15 characters of its name.
-    pub program: Option<String>,
 }
 
 #[derive(Debug)]

@@ -54,7 +54,7 @@ use super::{
 };
 use std::{collections::BTreeSet, net::IpAddr};
 
-pub use events::{Events, Meddler};
+pub use events::Events;
 pub use lease::{GrantError, Lease, Permission, RenewError};
 
 /// The fence of this network namespace. Dropping it ends all leases and leaves the fence in place.

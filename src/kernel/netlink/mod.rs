@@ -66,6 +66,17 @@ pub enum Removal {
     Foreign,
 }
 
+/// One of the addresses that [`Netlink::remove_ours`] found.
+#[derive(Debug)]
+pub struct Removed {
+    /// With prefix length.
+    pub address: VipAddress,
+    /// The name of the device that it was on.
+    pub device: String,
+    /// What became of it.
+    pub result: Result<Removal, KernelError>,
+}
+
 impl Netlink {
     /// In the network namespace of the calling thread, on the current tokio runtime. `record` is a file that exists
     /// only where the kernel does not keep marks; it belongs to one network namespace and lives under /run
@@ -104,16 +115,43 @@ impl Netlink {
         })
     }
 
-    /// Removes exactly this device's, ip's and prefix length's address, if it is marked as ours; an absent one is no
-    /// error. The mark is read just before: between the two, somebody would have to remove ours and add their own.
+    /// [`Netlink::remove_addresses`] of one.
+    pub async fn remove_address(&self, link: u32, address: VipAddress) -> Result<Removal, KernelError> {
+        self.remove_addresses(&[(link, address)]).await.pop().unwrap_or(Ok(Removal::Absent))
+    }
+
+    /// Removes exactly these devices', ips' and prefix lengths' addresses, each if it is marked as ours; an absent one is
+    /// no error. The results are in the order of `unwanted`. The marks are read just before: between the two, somebody
+    /// would have to remove ours and add their own.
     ///
     /// Where the kernel removes other addresses of the same IPv4 subnet with it (its secondaries, while the sysctl
     /// `promote_secondaries` is 0), they are put back at once. Routes that named one of them as source are not: another
     /// reason for host addresses, which have no secondaries.
-    pub async fn remove_address(&self, link: u32, address: VipAddress) -> Result<Removal, KernelError> {
+    pub async fn remove_addresses(&self, unwanted: &[(u32, VipAddress)]) -> Vec<Result<Removal, KernelError>> {
+        let before = match self.addresses().await {
+            Ok(before) => before,
+            Err(error) => return add::all_failed(unwanted, &error),
+        };
+        let ours =
+            |&&(link, address): &&(u32, VipAddress)| find(&before, link, address).is_some_and(|it| self.is_ours(it));
+        let going: Vec<_> = unwanted.iter().filter(ours).copied().collect();
+        let mut results = Vec::new();
+        for &(link, address) in unwanted {
+            results.push(self.remove(link, address, &before, &going).await);
+        }
+        results
+    }
+
+    /// Whatever else the kernel takes away with it comes back, but for what is `going` as well.
+    async fn remove(
+        &self,
+        link: u32,
+        address: VipAddress,
+        before: &[KernelAddress],
+        going: &[(u32, VipAddress)],
+    ) -> Result<Removal, KernelError> {
         let attempt = |cause| KernelError::new(format!("remove {address} from {}", device_name(link)), cause);
-        let before = self.addresses().await?;
-        let Some(existing) = find(&before, link, address) else {
+        let Some(existing) = find(before, link, address) else {
             self.forget(link, address);
             return Ok(Removal::Absent);
         };
@@ -126,8 +164,21 @@ impl Netlink {
             Err(cause) => return Err(attempt(cause)),
         };
         self.forget(link, address);
-        self.restore(existing.secondaries(&before)).await?;
+        let mut secondaries = existing.secondaries(before);
+        secondaries.retain(|it| !going.contains(&(it.link, it.vip_address())));
+        self.restore(secondaries).await?;
         Ok(removal)
+    }
+
+    /// Removes every address that is marked as ours, and says what came of each.
+    pub async fn remove_ours(&self) -> Result<Vec<Removed>, KernelError> {
+        let network = self.observe().await?;
+        let ours = network.addresses.iter().filter(|address| address.ours);
+        let ours: Vec<_> = ours.map(|it| (it.link, VipAddress { ip: it.ip, prefix_len: it.prefix_len })).collect();
+        let results = self.remove_addresses(&ours).await;
+        let device = |link| network.links.get(&link).map_or("a device", |link| link.name.as_str()).to_owned();
+        let each = ours.into_iter().zip(results);
+        Ok(each.map(|((link, address), result)| Removed { address, device: device(link), result }).collect())
     }
 
     /// Wakes on every change of a device or an address from here on; see [`Events`].

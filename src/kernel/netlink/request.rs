@@ -12,12 +12,13 @@ use rtnetlink::{
         address::AddressMessage,
         link::{LinkAttribute, LinkExtentMask, LinkMessage},
         neighbour::NeighbourMessage,
-        route::RouteMessage,
+        route::{RouteAddress, RouteAttribute, RouteMessage, RouteType},
     },
     sys::AsyncSocket,
 };
 use std::{
     io,
+    net::IpAddr,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -84,6 +85,23 @@ impl Requests {
             all.extend(routes.await?);
         }
         Ok(all)
+    }
+
+    /// Whether what comes in on the device `link` for `ip` is for this host.
+    pub(super) async fn is_local(&self, link: u32, ip: IpAddr) -> bool {
+        let mut request = RouteMessage::default();
+        request.header.address_family = if ip.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+        request.header.destination_prefix_length = if ip.is_ipv4() { 32 } else { 128 };
+        // The device leads to the table that it uses, should it belong to a VRF.
+        request.attributes.extend([RouteAttribute::Destination(RouteAddress::from(ip)), RouteAttribute::Oif(link)]);
+        // Without a route there is an error instead of an answer. The acknowledgement marks the end of one that is no list.
+        let answer = self.request(RouteNetlinkMessage::GetRoute(request), NLM_F_REQUEST | NLM_F_ACK).await;
+        answer.is_ok_and(|answer| {
+            answer.messages.iter().any(|message| match message {
+                RouteNetlinkMessage::NewRoute(route) => route.header.kind == RouteType::Local,
+                _ => false,
+            })
+        })
     }
 
     pub(super) async fn add_address(&self, message: AddressMessage) -> io::Result<()> {

@@ -102,6 +102,39 @@ fn a_device_runs_only_if_it_is_up_here_and_at_the_other_end() {
     });
 }
 
+/// The kernel brings IPv6 addresses into use some milliseconds after it has said that they are there.
+#[test]
+fn what_was_added_is_in_use_at_once() {
+    let [host, _peer] = joined();
+    host.run(async |_| {
+        let subject = Subject::new(true);
+        let link = subject.link("eth0").await;
+        // So that there is another route to the address than its own.
+        subject.add("eth0", "2001:db8::1/64").await;
+        for round in 0..100 {
+            for cidr in ["2001:db8::10/128", "2001:db8::11/128", "192.0.2.10/32"] {
+                assert_eq!(subject.add("eth0", cidr).await, Addition::Added);
+                assert!(subject.netlink.requests.is_local(link, parts(cidr).0).await, "{cidr} in round {round}");
+                assert_eq!(subject.remove("eth0", cidr).await, Removal::Removed);
+                assert!(!subject.netlink.requests.is_local(link, parts(cidr).0).await, "{cidr}");
+            }
+        }
+    });
+}
+
+#[test]
+fn on_a_device_that_is_down_an_address_is_added_all_the_same() {
+    let [host, _peer] = joined();
+    host.run(async |net| {
+        net.down("eth0").await;
+        let subject = Subject::new(true);
+        for cidr in CIDRS {
+            assert_eq!(subject.add("eth0", cidr).await, Addition::Added);
+            assert_eq!(subject.ours(cidr).await, Some(true), "{cidr}");
+        }
+    });
+}
+
 #[test]
 fn adds_once_and_removes_once() {
     both_ways(async |subject, _| {

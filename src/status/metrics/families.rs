@@ -162,7 +162,11 @@ fn peers(page: &mut Page, status: &Status) {
     let rejected = paths.iter().flat_map(|(labels, path)| {
         path.rejected.iter().map(move |(reason, count)| (with(labels, "reason", reason), *count))
     });
-    page.counter("lbagent_peer_path_rejected_total", "Packets refused, by reason.", rejected);
+    page.counter(
+        "lbagent_peer_path_rejected_total",
+        "Packets refused, by reason; icmp_error: own ones that did not arrive, as ICMP says.",
+        rejected,
+    );
 }
 
 fn backends(page: &mut Page, status: &Status) {

@@ -223,9 +223,9 @@ fn a_repair_is_counted_with_who_made_it_necessary() {
     assert!(!bench.state.repair(by(Some(1), Some("nft"))).unwrap());
     assert_eq!(bench.state.view().last_meddler, None);
     for (meddler, said) in [
-        (by(Some(42), Some("nft")), "nft (process 42)"),
-        (None, "nft (process 42)"),
-        (by(None, None), "whoever had the netlink port 77"),
+        (by(Some(42), Some("nft")), "process 42 (nft)"),
+        (None, "process 42 (nft)"),
+        (by(None, None), "owner of netlink port 77, which is gone"),
     ] {
         bench.kernel.inside().damaged = true;
         assert!(bench.state.repair(meddler).unwrap());

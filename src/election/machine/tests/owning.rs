@@ -230,6 +230,7 @@ fn an_owner_that_was_never_heard_is_known_by_what_answers_for_its_own_address() 
         bench.peer_own = own;
         bench.run(400);
         bench.expect(Role::Active, "");
+        bench.hold(true);
         bench.answers = Some(PEER_MAC);
         bench.run(300);
         assert_eq!(bench.vip().role, role, "{me}, its own address answers: {own}");
