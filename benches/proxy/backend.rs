@@ -1,72 +1,77 @@
-//! The backend of the bench: a thread for each connection, which is cheap enough not to be what is measured.
+//! The backend of the bench: one thread with all connections, which is cheap enough not to be what is measured.
 
-use super::{Failure, contestant::BACKEND};
-use std::{
-    io::{BufRead, BufReader, Read, Write},
+use super::{common::Failure, contestant::BACKEND};
+use std::{io, thread};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    thread,
+    runtime::Builder,
 };
 
 /// Serves HTTP for as long as the process lives: `/SIZE` is answered by so many bytes, and everything else by a small page.
 /// `/stream/MIB` closes after that many MiB without a length, for the relays of TCP.
 pub(crate) fn start() -> Result<(), Failure> {
-    let listener = TcpListener::bind(BACKEND)?;
-    thread::Builder::new().name("backend".into()).spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let serve = move || drop(serve(&stream));
-            // A connection that cannot be served is closed, which the load sees.
-            let _ = thread::Builder::new().stack_size(128 * 1024).spawn(serve);
-        }
-    })?;
+    let listener = std::net::TcpListener::bind(BACKEND)?;
+    listener.set_nonblocking(true)?;
+    let runtime = Builder::new_current_thread().enable_io().build()?;
+    thread::Builder::new().name("backend".into()).spawn(move || runtime.block_on(accept(listener)))?;
     Ok(())
 }
 
-fn serve(stream: &TcpStream) -> std::io::Result<()> {
-    stream.set_nodelay(true)?;
-    let (mut reader, mut writer) = (BufReader::new(stream), stream);
-    let (mut line, mut response) = (String::new(), Vec::new());
+async fn accept(listener: std::net::TcpListener) -> io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
     loop {
-        line.clear();
-        if reader.read_line(&mut line)? == 0 {
+        // A connection that cannot be served is closed, which the load sees.
+        if let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve(stream));
+        }
+    }
+}
+
+async fn serve(mut stream: TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let (mut buffer, mut filled) = ([0; 2048], 0);
+    loop {
+        let taken = stream.read(&mut buffer[filled..]).await?;
+        if taken == 0 {
             return Ok(());
         }
-        let path = line.split(' ').nth(1).unwrap_or("/").to_owned();
-        let mut close = false;
-        loop {
-            line.clear();
-            if reader.read_line(&mut line)? <= 2 {
-                break;
-            }
-            close |= line.to_ascii_lowercase().starts_with("connection: close");
+        filled += taken;
+        if !buffer[..filled].ends_with(b"\r\n\r\n") {
+            continue;
         }
+        let request = String::from_utf8_lossy(&buffer[..filled]).to_ascii_lowercase();
+        filled = 0;
+        let path = request.split(' ').nth(1).unwrap_or("/");
         if let Some(mebibytes) = path.strip_prefix("/stream/") {
-            return pour(writer, mebibytes.parse().unwrap_or(1));
+            return pour(stream, mebibytes.parse().unwrap_or(1)).await;
         }
-        let size = path.trim_start_matches('/').parse().unwrap_or(128);
-        response.clear();
-        let connection = if close { "close" } else { "keep-alive" };
-        write!(
-            response,
-            "HTTP/1.1 200 OK\r\nServer: bench\r\nContent-Type: text/plain\r\nContent-Length: {size}\r\n\
-             Connection: {connection}\r\n\r\n"
-        )?;
-        response.resize(response.len() + size, b'x');
-        writer.write_all(&response)?;
+        let close = request.contains("\r\nconnection: close");
+        stream.write_all(&response(path.trim_start_matches('/').parse().unwrap_or(128), close)).await?;
         if close {
             return Ok(());
         }
     }
 }
 
-fn pour(mut writer: &TcpStream, mebibytes: usize) -> std::io::Result<()> {
+fn response(size: usize, close: bool) -> Vec<u8> {
+    let connection = if close { "Connection: close\r\n" } else { "" };
+    let mut response = format!(
+        "HTTP/1.1 200 OK\r\nServer: bench\r\nContent-Type: text/plain\r\nContent-Length: {size}\r\n{connection}\r\n"
+    )
+    .into_bytes();
+    response.resize(response.len() + size, b'x');
+    response
+}
+
+async fn pour(mut stream: TcpStream, mebibytes: usize) -> io::Result<()> {
     let block = vec![b'x'; 1024 * 1024];
-    write!(writer, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")?;
+    stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n").await?;
     for _ in 0..mebibytes {
-        writer.write_all(&block)?;
+        stream.write_all(&block).await?;
     }
-    writer.shutdown(std::net::Shutdown::Write)?;
+    stream.shutdown().await?;
     // Until the other side has read all of it.
-    let mut reader = writer;
-    while reader.read(&mut [0; 1024])? > 0 {}
+    while stream.read(&mut [0; 1024]).await? > 0 {}
     Ok(())
 }

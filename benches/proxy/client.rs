@@ -1,6 +1,6 @@
 //! The bench's own client: a counted number of requests, a long transfer, many idle connections.
 
-use super::Failure;
+use super::common::Failure;
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
@@ -8,33 +8,46 @@ use std::{
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
-const HEAD: &str = "Host: www.example.com\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n";
+const FIELDS: &str = "Host: www.example.com\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n";
 
-/// A kept connection.
-pub(crate) struct Client {
-    stream: TcpStream,
-    buffer: Vec<u8>,
-}
+/// A kept connection. It owns no buffer: thousands are open at a time.
+pub(crate) struct Client(TcpStream);
 
 impl Client {
     pub(crate) fn connect(to: SocketAddr) -> Result<Self, Failure> {
-        let stream = TcpStream::connect(to)?;
+        let stream = TcpStream::connect_timeout(&to, PATIENCE)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        Ok(Self { stream, buffer: vec![0; 256 * 1024] })
+        stream.set_write_timeout(Some(PATIENCE))?;
+        Ok(Self(stream))
     }
 
     /// One request, and the whole of its response.
     pub(crate) fn get(&mut self, path: &str) -> Result<(), Failure> {
-        self.stream.write_all(format!("GET {path} HTTP/1.1\r\n{HEAD}").as_bytes())?;
-        let (mut filled, mut whole) = (0, None);
-        while whole.is_none_or(|whole| filled < whole) {
-            let taken = self.stream.read(&mut self.buffer[filled..])?;
+        self.ask(path)?;
+        self.answer()
+    }
+
+    /// Only the request.
+    pub(crate) fn ask(&mut self, path: &str) -> Result<(), Failure> {
+        Ok(self.0.write_all(format!("GET {path} HTTP/1.1\r\n{FIELDS}").as_bytes())?)
+    }
+
+    /// Only the response, all of it.
+    pub(crate) fn answer(&mut self) -> Result<(), Failure> {
+        let mut buffer = [0; 16 * 1024];
+        let (mut filled, mut total, mut whole) = (0, 0, None);
+        while whole.is_none_or(|whole| total < whole) {
+            let taken = self.0.read(&mut buffer[filled..])?;
             if taken == 0 {
                 return Err("the response is cut short".into());
             }
-            filled += taken;
-            whole = whole.or(length(&self.buffer[..filled])?);
+            total += taken;
+            if whole.is_none() {
+                whole = length(&buffer[..total])?;
+                // What follows the head is only counted.
+                filled = if whole.is_none() { total } else { 0 };
+            }
         }
         Ok(())
     }
@@ -45,13 +58,13 @@ pub(crate) fn get(to: SocketAddr, path: &str) -> Result<(), Failure> {
     Client::connect(to)?.get(path)
 }
 
-/// Transfers so many MiB on a connection of its own.
+/// Transfers so many MiB on a connection of its own, whose end is that of the transfer.
 pub(crate) fn stream(to: SocketAddr, mebibytes: usize) -> Result<(), Failure> {
     let mut client = Client::connect(to)?;
-    client.stream.write_all(format!("GET /stream/{mebibytes} HTTP/1.1\r\n{HEAD}").as_bytes())?;
-    let mut total = 0;
+    client.ask(&format!("/stream/{mebibytes}"))?;
+    let (mut buffer, mut total) = (vec![0; 256 * 1024], 0);
     loop {
-        match client.stream.read(&mut client.buffer)? {
+        match client.0.read(&mut buffer)? {
             0 if total >= mebibytes << 20 => return Ok(()),
             0 => return Err(format!("{total} bytes of {mebibytes} MiB").into()),
             taken => total += taken,

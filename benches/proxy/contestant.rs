@@ -1,6 +1,6 @@
 //! The two proxies, each with the same services: HTTP and TCP on a port, both to the one backend.
 
-use super::{Failure, backend};
+use super::{backend, client, common::Failure, cores};
 use lbagent::{
     drill::lab::{clock::wait_until, rtnl::Rtnl},
     kernel::{isolate::SCRATCH, netns::NetNs},
@@ -8,7 +8,7 @@ use lbagent::{
 use serde_json::json;
 use std::{
     fs,
-    net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -17,9 +17,10 @@ use std::{
 
 /// Where the bench's own backend listens.
 pub(crate) const BACKEND: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9000);
-const SOON: Duration = Duration::from_secs(15);
+/// To start, or to end; under callgrind it takes some seconds.
+const SOON: Duration = Duration::from_secs(30);
 /// Connections that either may have.
-const CONNECTIONS: usize = 8000;
+const CONNECTIONS: usize = 6000;
 
 /// Who is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,13 +36,10 @@ pub(crate) struct Contestant {
     log: PathBuf,
 }
 
-/// Makes the namespace ready and starts the backend; keeps the load off the proxies' core.
+/// Makes the namespace ready and starts the backend. The calling thread leaves the first core to the proxies.
 pub(crate) fn prepare() -> Result<(), Failure> {
     Rtnl::open(&NetNs::current()?)?.set_up("lo", true)?;
-    let cores = std::thread::available_parallelism()?.get();
-    if cores > 1 {
-        pin(std::process::id(), &format!("1-{}", cores - 1))?;
-    }
+    cores::leave_first()?;
     backend::start()
 }
 
@@ -107,11 +105,13 @@ impl Contestant {
         let words: Vec<String> = wrapper.iter().map(|word| (*word).to_owned()).chain(kind.command(&dir)?).collect();
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).stdin(Stdio::null()).stdout(out).stderr(err).env("LBAGENT_LOG", "warn");
-        let mut contestant = Self { kind, child: command.spawn()?, log };
-        pin(contestant.pid(), "0")?;
-        let serves = |address| TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok();
-        let up = wait_until(SOON * 4, || serves(kind.http()) && super::client::get(kind.http(), "/").is_ok());
-        if !up || contestant.child.try_wait()?.is_some() {
+        let mut contestant = Self { kind, child: cores::start_on_first(|| command.spawn())??, log };
+        let mut up = false;
+        wait_until(SOON, || {
+            up = [kind.http(), kind.tcp()].into_iter().all(|service| client::get(service, "/").is_ok());
+            up || !matches!(contestant.child.try_wait(), Ok(None))
+        });
+        if !up {
             return Err(format!("{} does not serve:\n{}", kind.name(), contestant.log()).into());
         }
         Ok(contestant)
@@ -172,7 +172,7 @@ fn write_state(dir: &Path) -> Result<(), Failure> {
     let state = dir.join("state");
     fs::create_dir_all(&state)?;
     fs::set_permissions(&state, fs::Permissions::from_mode(0o755))?;
-    let timeouts = json!({ "request": "10s", "idle": "60s" });
+    let timeouts = json!({ "request": "60s", "idle": "60s" });
     let listener = |port, protocol| json!({ "port": port, "protocol": protocol, "pool": "web", "timeouts": timeouts });
     let vip = json!({
         "addresses": [Kind::Lbagent.ip()], "interface": "lo", "nodes": ["lb1"],
@@ -198,10 +198,4 @@ fn haproxy_config() -> String {
          backend http\n  mode http\n  http-reuse always\n  server own {backend} check\n\
          listen tcp\n  mode tcp\n  bind {ip}:81\n  option splice-auto\n  server own {backend} check\n"
     )
-}
-
-fn pin(pid: u32, cores: &str) -> Result<(), Failure> {
-    let pid = pid.to_string();
-    let done = Command::new("taskset").args(["-acp", cores, &pid]).stdout(Stdio::null()).status()?;
-    if done.success() { Ok(()) } else { Err(format!("taskset -acp {cores} {pid}: {done}").into()) }
 }

@@ -1,88 +1,62 @@
-//! CPU per request or MiB, and instructions.
+//! CPU per request or per MiB, and how many requests one core does.
 
 use super::{
-    Failure, Options,
-    client::{self, Client},
-    contestant::{Contestant, Kind},
+    client,
+    common::{Failure, Options},
+    contestant::Kind,
+    rounds::take_turns,
     table::{Row, Unit},
-    wrk,
+    wrk::{self, Load},
 };
-use std::cell::RefCell;
+use lbagent::drill::lab::clock::now;
+use std::net::SocketAddr;
 
-/// Of a transfer.
-const BULK: usize = 512;
-/// Requests of the two runs under callgrind, whose difference is what counts.
-const FEW: u32 = 500;
-const MANY: u32 = 3000;
+/// MiB of a long transfer.
+const BULK: usize = 1024;
 
 pub(crate) fn keep_alive(options: &Options) -> Result<Vec<Row>, Failure> {
-    under_wrk(options, "HTTP keep-alive, small", Kind::http, "/", true, 0.65)
+    under_wrk(options, "HTTP keep-alive, small", Kind::http, Load { path: "/", kept: true }, 0.65)
 }
 
 pub(crate) fn connection(options: &Options) -> Result<Vec<Row>, Failure> {
-    under_wrk(options, "HTTP, a connection per request", Kind::http, "/", false, 0.90)
+    under_wrk(options, "HTTP, a connection per request", Kind::http, Load { path: "/", kept: false }, 0.90)
 }
 
 pub(crate) fn large(options: &Options) -> Result<Vec<Row>, Failure> {
-    under_wrk(options, "HTTP, 64 KiB responses", Kind::http, "/65536", true, 0.65)
+    under_wrk(options, "HTTP, 64 KiB responses", Kind::http, Load { path: "/65536", kept: true }, 0.65)
 }
 
 pub(crate) fn tcp_connection(options: &Options) -> Result<Vec<Row>, Failure> {
-    under_wrk(options, "TCP, a connection per request", Kind::tcp, "/", false, 0.95)
+    under_wrk(options, "TCP, a connection per request", Kind::tcp, Load { path: "/", kept: false }, 0.95)
 }
 
-/// CPU per request, and how many a second one core does.
+/// Transfers from the backend to the client.
+pub(crate) fn tcp_bulk(options: &Options) -> Result<Vec<Row>, Failure> {
+    let rounds = take_turns(options, |proxy| {
+        let before = proxy.cpu_ns()?;
+        client::stream(proxy.kind.tcp(), BULK)?;
+        Ok([(proxy.cpu_ns()? - before) / 1000.0 / BULK as f64])
+    })?;
+    Ok(vec![Row::of("TCP bulk: CPU per MiB", Unit::Micros, (&rounds, 0), Some(0.95))])
+}
+
 fn under_wrk(
     options: &Options,
     what: &str,
-    to: impl Fn(Kind) -> std::net::SocketAddr,
-    path: &str,
-    kept: bool,
+    address: impl Fn(Kind) -> SocketAddr,
+    load: Load,
     bar: f64,
 ) -> Result<Vec<Row>, Failure> {
-    let rates = RefCell::new([Vec::new(), Vec::new()]);
-    let rounds = options.take_turns(|proxy| {
-        let before = proxy.cpu_ns()?;
-        let load = wrk::run(to(proxy.kind), path, 50, kept)?;
-        rates.borrow_mut()[usize::from(proxy.kind == Kind::Haproxy)].push(load.per_second);
-        Ok((proxy.cpu_ns()? - before) / load.requests / 1000.0 / 2.0)
+    let rounds = take_turns(options, |proxy| {
+        let (start, before) = (now(), proxy.cpu_ns()?);
+        let done = wrk::run(address(proxy.kind), load)?;
+        let (cpu, elapsed) = (proxy.cpu_ns()? - before, start.elapsed());
+        Ok([cpu / 1000.0 / done.requests, done.per_second, cpu / elapsed.as_nanos() as f64 * 100.0])
     })?;
-    let [ours, theirs] = rates.into_inner();
-    let rates = ours.iter().enumerate().map(|(turn, rate)| (*rate, theirs.get(turn).copied()));
+    let row = |figure, unit, at, bar| Row::of(format!("{what}: {figure}"), unit, (&rounds, at), bar);
     Ok(vec![
-        Row::ratio(format!("{what}: CPU per request"), Unit::Micros, &rounds, Some(bar)),
-        Row::ratio(format!("{what}: requests/s, one core"), Unit::PerSecond, &rates.collect::<Vec<_>>(), None),
+        row("CPU per request", Unit::Micros, 0, Some(bar)),
+        row("requests/s", Unit::PerSecond, 1, None),
+        row("of one core in use", Unit::Percent, 2, None),
     ])
-}
-
-pub(crate) fn bulk(options: &Options) -> Result<Vec<Row>, Failure> {
-    let rounds = options.take_turns(|proxy| {
-        let before = proxy.cpu_ns()?;
-        client::stream(proxy.kind.tcp(), BULK)?;
-        Ok((proxy.cpu_ns()? - before) / BULK as f64 / 1000.0 / 2.0)
-    })?;
-    Ok(vec![Row::ratio("TCP bulk: CPU per MiB", Unit::Micros, &rounds, Some(0.95))])
-}
-
-/// Two counted runs of each under callgrind.
-pub(crate) fn instructions(_: &Options) -> Result<Vec<Row>, Failure> {
-    let per_request = |kind| -> Result<f64, Failure> {
-        let (few, many) = (instructions_of(kind, FEW)?, instructions_of(kind, MANY)?);
-        Ok((many - few) / f64::from(MANY - FEW))
-    };
-    let theirs = Kind::Haproxy.is_installed().then(|| per_request(Kind::Haproxy)).transpose()?;
-    let round = [(per_request(Kind::Lbagent)?, theirs)];
-    Ok(vec![Row::ratio("HTTP keep-alive, small: user instructions per request", Unit::Count, &round, Some(0.30))])
-}
-
-fn instructions_of(kind: Kind, requests: u32) -> Result<f64, Failure> {
-    let proxy = Contestant::start_under(kind, &["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"])?;
-    let mut client = Client::connect(kind.http())?;
-    for _ in 0..requests {
-        client.get("/")?;
-    }
-    drop(client);
-    let log = proxy.end()?;
-    let collected = log.lines().filter_map(|line| line.split_once("Collected :")).last();
-    Ok(collected.ok_or_else(|| format!("callgrind counted nothing:\n{log}"))?.1.trim().parse()?)
 }

@@ -1,5 +1,6 @@
-//! Ratios and the table.
+//! Medians, ratios, bars, and the table.
 
+use super::rounds::Round;
 use std::fmt;
 
 /// What a value counts.
@@ -7,8 +8,9 @@ use std::fmt;
 pub(crate) enum Unit {
     Micros,
     PerSecond,
+    Percent,
     Bytes,
-    Count,
+    Instructions,
 }
 
 /// One figure of both.
@@ -22,26 +24,29 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// `rounds`: lbagent's value and HAProxy's; the medians of each, and that of the ratios. `bar`: what the latter is held
-    /// to.
-    pub(crate) fn ratio(what: impl Into<String>, unit: Unit, rounds: &[(f64, Option<f64>)], bar: Option<f64>) -> Self {
-        let theirs: Option<Vec<f64>> = rounds.iter().map(|(_, theirs)| *theirs).collect();
-        let ratios: Option<Vec<f64>> = rounds.iter().map(|(ours, theirs)| theirs.map(|theirs| ours / theirs)).collect();
+    /// Of the figure `at` of each round: the medians of both proxies', and that of the ratios, which `bar` is for.
+    pub(crate) fn of<const N: usize>(
+        what: impl Into<String>,
+        unit: Unit,
+        (rounds, at): (&[Round<N>], usize),
+        bar: Option<f64>,
+    ) -> Self {
+        let theirs = |round: &Round<N>| round.theirs.map(|theirs| theirs[at]);
         Self {
             what: what.into(),
             unit,
-            ours: median(rounds.iter().map(|(ours, _)| *ours).collect()),
-            theirs: theirs.map(median),
-            ratio: ratios.map(median),
+            ours: median(rounds.iter().map(|round| round.ours[at]).collect()),
+            theirs: rounds.iter().map(theirs).collect::<Option<_>>().map(median),
+            ratio: rounds.iter().map(|round| Some(round.ours[at] / theirs(round)?)).collect::<Option<_>>().map(median),
             bar,
         }
     }
 }
 
-/// The lower one of an even number's two; zero of none.
-fn median(mut values: Vec<f64>) -> f64 {
+/// Of an even number the upper one; zero of none.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
-    values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or_default()
+    values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
 struct Value(f64, Unit);
@@ -52,15 +57,16 @@ impl fmt::Display for Value {
         match unit {
             Unit::Micros => write!(f, "{value:.1} µs"),
             Unit::PerSecond => write!(f, "{value:.0}/s"),
+            Unit::Percent => write!(f, "{value:.0} %"),
             Unit::Bytes => write!(f, "{value:.0} B"),
-            Unit::Count => write!(f, "{value:.0}"),
+            Unit::Instructions => write!(f, "{value:.0}"),
         }
     }
 }
 
-/// On stdout, as Markdown, so that it can be read here and put into a README.
+/// On stdout, as Markdown: it can be read here and put into a README.
 pub(crate) fn print(rows: &[Row]) {
-    println!("| figure | lbagent | haproxy | ratio | bar | |\n|---|---|---|---|---|---|");
+    println!("| figure | lbagent | haproxy | ratio | bar | |\n|---|--:|--:|--:|--:|---|");
     for row in rows {
         let theirs = row.theirs.map_or("not installed".to_owned(), |value| Value(value, row.unit).to_string());
         let ratio = row.ratio.map_or(String::new(), |ratio| format!("{ratio:.2}"));
@@ -68,12 +74,4 @@ pub(crate) fn print(rows: &[Row]) {
         let met = row.ratio.zip(row.bar).map_or("", |(ratio, bar)| if ratio <= bar { "met" } else { "MISSED" });
         println!("| {} | {} | {theirs} | {ratio} | {bar} | {met} |", row.what, Value(row.ours, row.unit));
     }
-}
-
-/// What the figures were measured on.
-pub(crate) fn machine(when: &str) -> String {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
-    let load = read("/proc/loadavg").split(' ').take(3).collect::<Vec<_>>().join(" ");
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    format!("{when}: load average {load} on {cores} cores, Linux {}", read("/proc/sys/kernel/osrelease"))
 }
