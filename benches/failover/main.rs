@@ -3,9 +3,9 @@
 //! in the same run, taking turns.
 //!
 //! ```text
-//! sudo cargo bench                      # all, in about 20 minutes
-//! sudo cargo bench -- takeover kill     # only the rows of these families
-//! sudo cargo bench -- hang --runs=3     # fewer (or more) runs of each case than ten
+//! sudo cargo bench --bench failover                      # all, in about 20 minutes
+//! sudo cargo bench --bench failover -- takeover kill     # only the rows of these families
+//! sudo cargo bench --bench failover -- hang --runs=3     # fewer (or more) runs of each case than ten
 //! ```
 //!
 //! | family | what |

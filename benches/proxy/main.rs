@@ -3,7 +3,7 @@
 //! the two in the same round; the table gives the medians over the rounds.
 //!
 //! ```text
-//! sudo cargo bench --bench proxy                     # all, in about 12 minutes
+//! sudo cargo bench --bench proxy                     # all, in about 7 minutes
 //! sudo cargo bench --bench proxy -- keep-alive       # only the rows of this workload
 //! sudo cargo bench --bench proxy -- tcp --rounds=9   # more (or fewer) rounds than five
 //! ```

@@ -43,10 +43,11 @@ impl Row {
     }
 }
 
-/// Of an even number the upper one; zero of none.
-pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+/// Of an even number the mean of both in the middle; not a number of none.
+fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
+    let (below, above) = (values.len().saturating_sub(1) / 2, values.len() / 2);
+    values.get(below).zip(values.get(above)).map_or(f64::NAN, |(below, above)| (below + above) / 2.0)
 }
 
 struct Value(f64, Unit);
