@@ -6,7 +6,7 @@
 
 #![allow(unsafe_code, reason = "recvmmsg and readiness have no safe interface that takes no allocation")]
 
-use super::raw;
+use super::{limits::closed_first, raw};
 use nix::{
     cmsg_space,
     sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg},
@@ -55,7 +55,8 @@ impl DatagramSocket {
     /// Without `SO_REUSEADDR`: on UDP it would let another program take the datagrams in silence, and a restart does not
     /// need it.
     pub fn bind(local: SocketAddr) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(local), Type::DGRAM, None)?;
+        // When this process is killed, the others' next datagram tells them.
+        let socket = closed_first(Socket::new(Domain::for_address(local), Type::DGRAM, None)?);
         match local {
             SocketAddr::V4(_) => {
                 socket.set_freebind_v4(true)?;

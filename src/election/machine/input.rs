@@ -41,7 +41,8 @@ impl Machine {
         }
     }
 
-    /// The host of a peer says that nobody listens there (ECONNREFUSED): worth a probe, but no proof.
+    /// The host of a peer says that nobody listens there (ECONNREFUSED): worth a probe, and a sooner end
+    /// of its dead timer, but no proof.
     pub fn handle_hint(&mut self, now: Instant, path: usize, source: SocketAddr) {
         let Some(path) = number_of(path, self.local.configured.len()) else { return };
         let of = |peer: &&mut super::PeerState| peer.ends.get(&path).is_some_and(|ends| ends.1.ip() == source.ip());
@@ -167,6 +168,12 @@ impl Machine {
                 }
             }
         }
+        // Long enough for others to take this node for dead, and nothing here answered their questions.
+        if slept >= dead_time(self.heartbeat) {
+            for vip in self.vips.values_mut().filter(|vip| vip.unheld_since.is_some()) {
+                vip.fallen = Some("this agent was stopped while the addresses were not on their device");
+            }
+        }
     }
 
     /// Whether a peer is heard that was not.
@@ -181,8 +188,11 @@ impl Machine {
                     self.out.event(now, &**name, "heard");
                 }
                 Some(Change::Lost) => {
-                    let silence = format_duration(peer.dead_time());
-                    self.out.event(now, &**name, format!("silent for {silence} on all paths"));
+                    let text = match peer.is_hinted() {
+                        true => "its agent has ended: its host refuses heartbeats, and none came since".to_owned(),
+                        false => format!("silent for {} on all paths", format_duration(peer.dead_time())),
+                    };
+                    self.out.event(now, &**name, text);
                 }
                 None => {}
             }

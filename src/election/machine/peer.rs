@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::rules::VANISHED_FOR;
+use super::rules::{HINTED_DEAD, VANISHED_FOR};
 
 /// Addresses of one peer that are remembered; far more than any node has.
 const MAX_CLAIMS: usize = 4096;
@@ -176,11 +176,16 @@ impl PeerState {
         (verdict, News { view: news, due: news || adopted || late })
     }
 
-    /// Its silence has become worth a probe, whatever the clock says.
+    /// Its silence has become worth a probe, whatever the clock says, and need not last as long to be its death.
     pub(super) fn hint(&mut self, now: Instant) {
         if self.heard {
             self.hinted_at.get_or_insert(now);
         }
+    }
+
+    /// Its host has said that its agent has ended, and it has not been heard since.
+    pub(super) fn is_hinted(&self) -> bool {
+        self.hinted_at.is_some()
     }
 
     /// A heartbeat is missing.
@@ -225,8 +230,7 @@ impl PeerState {
 
     /// Brings `heard` and what follows from it up to date. `my_dead`: how long this node may be silent.
     pub(super) fn refresh(&mut self, now: Instant, my_dead: Duration) -> Option<Change> {
-        let dead = self.dead_time();
-        let heard = self.last_heard.is_some_and(|at| now < at + dead);
+        let heard = self.end().is_some_and(|end| now < end);
         let mutual = heard && self.hears_us && self.session.echoed_within(now, my_dead);
         if mutual {
             self.mutual_since.get_or_insert(now);
@@ -255,7 +259,18 @@ impl PeerState {
 
     /// When it will be taken for dead unless it is heard again.
     pub(super) fn dead_at(&self) -> Option<Instant> {
-        self.heard.then_some(self.last_heard? + self.dead_time())
+        self.heard.then_some(self.end()?)
+    }
+
+    /// The end of its dead timer by its silence alone.
+    pub(super) fn silent_at(&self) -> Option<Instant> {
+        Some(self.last_heard? + self.dead_time())
+    }
+
+    /// The end of its dead timer; sooner if its host has said that nobody listens there and nothing came since.
+    fn end(&self) -> Option<Instant> {
+        let end = self.silent_at()?;
+        Some(self.hinted_at.map_or(end, |hinted| end.min(hinted + HINTED_DEAD)))
     }
 
     /// When a heartbeat is overdue, by half of the interval.

@@ -17,6 +17,9 @@ pub(super) const SILENT_ROUNDS_LOSSY: u32 = 40;
 pub(super) const PROBE_TIME: Duration = Duration::from_millis(65);
 /// and [`SILENT_ROUNDS_LOSSY`].
 pub(super) const PROBE_TIME_LOSSY: Duration = Duration::from_millis(205);
+/// A peer whose host says that nobody listens there any more, and that is not heard for this long after, is dead: its
+/// agent has ended. The wire is asked meanwhile, as before every claim, so a lie of the network moves nothing.
+pub(super) const HINTED_DEAD: Duration = PROBE_TIME;
 /// The last probes before a claim are worth something for this long.
 pub(super) const TICKET_FOR: Duration = Duration::from_millis(25);
 /// A node that hears no reference asks them this often.

@@ -111,6 +111,10 @@ impl VipState {
         if rank > 0 && !ctx.rules.hold(Rule::DeferEnds) {
             return None;
         }
+        // Where the wire is not asked, a host's word that its agent has ended is no reason to hurry.
+        let gone = self.candidate.nodes.iter().filter_map(|node| ctx.peers.get(node)).filter(|peer| !peer.heard);
+        let silent = gone.filter_map(super::peer::PeerState::silent_at).filter(|_| self.wire().is_none());
+        let base = silent.fold(base, Instant::max);
         let at = (base + defer).max(started);
         let lead = self.probe_time(ctx);
         let suspect = blockers.iter().filter_map(|rival| rival.peer.suspect_at(lead)).max();

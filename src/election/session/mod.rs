@@ -9,9 +9,11 @@
 //!
 //! A peer that has restarted has a new session. It is *adopted* only with a packet that echoes this session and a
 //! higher number than any earlier session of the peer has ever echoed: a recording of the former process cannot know
-//! that number. A session that was left is never adopted again.
+//! that number. A session that was left is not adopted again while the later one is heard: of two agents with one name
+//! the later one stays. If that falls silent, it may have been the *former* process, a datagram of which was overtaken
+//! by its successor's first ones; then the session that was left proves itself like any other.
 //!
-//! An authentic packet that does not echo this session (one of the two sides has restarted) changes nothing, except
+//! An authentic packet that does not prove that (one of the two sides has restarted) changes nothing, except
 //! that it earns one direct reply which echoes *its* session. The regular stream goes on echoing the adopted one, so a
 //! replayed hello cannot knock out a live peer. Three packets after a restart of either side both are verified:
 //!
@@ -145,7 +147,7 @@ impl Session {
         let Some(path) = self.paths.get(&packet.path) else {
             return Verdict::Refused("wrong_path");
         };
-        if self.over.contains(&packet.session) {
+        if self.over.contains(&packet.session) && !self.is_silent(now, packet.dead_after) {
             return Verdict::Refused("stale_session");
         }
         let adopted = self.theirs == Some(packet.session);
@@ -154,8 +156,12 @@ impl Session {
         }
         match packet.echo {
             Some(echo) if echo.session == self.mine => {
-                if echo.seq >= path.next_seq || (!adopted && echo.seq <= path.echoed) {
+                if echo.seq >= path.next_seq {
                     return Verdict::Refused("stale_session");
+                }
+                if !adopted && echo.seq <= path.echoed {
+                    // Its maker may have heard this node on another path, which has been cut since.
+                    return self.hello(now, packet);
                 }
                 if !adopted {
                     self.adopt(packet.session);
@@ -193,7 +199,13 @@ impl Session {
         self.paths.values().any(|path| path.echoed_sent_at.is_some_and(counts))
     }
 
+    /// Nothing live has come for so long, on any path.
+    fn is_silent(&self, now: Instant, time: Duration) -> bool {
+        self.paths.values().all(|path| path.heard_at.is_none_or(|at| now >= at + time))
+    }
+
     fn adopt(&mut self, session: u64) {
+        self.over.retain(|over| *over != session);
         if let Some(old) = self.theirs.replace(session) {
             push_bounded(&mut self.over, old);
         }

@@ -106,7 +106,52 @@ fn an_echo_of_the_past_adopts_nothing() {
     b.receive(now, &next(&mut a, now, 0));
     b.over.clear();
     b.theirs = None;
-    assert_eq!(b.receive(now, &recorded), Verdict::Refused("stale_session"));
+    assert!(matches!(b.receive(now, &recorded), Verdict::Reply(_)));
+    assert_eq!(b.theirs, None);
+}
+
+/// A datagram of the former process arrives after its successor has been adopted, and echoes a higher number.
+#[test]
+fn a_successor_that_was_taken_for_the_former_process_is_adopted_again() {
+    let now = start();
+    let (mut a, mut b) = pair(now);
+    let mut again = Session::new(0xa2, 0..1, 1);
+    for _ in 0..2 {
+        let sent = next(&mut again, now, 0);
+        deliver(&mut again, &mut b, now, &sent);
+    }
+    assert_eq!(b.theirs, Some(0xa2));
+    (b.theirs, b.over) = (Some(A), VecDeque::from([0xa2]));
+    a.theirs = None;
+    let refused = next(&mut again, now, 0);
+    assert_eq!(b.receive(now, &refused), Verdict::Refused("stale_session"), "the other may be alive");
+    let later = now + MS * 101;
+    for _ in 0..2 {
+        let sent = next(&mut again, later, 0);
+        deliver(&mut again, &mut b, later, &sent);
+    }
+    assert_eq!((b.theirs, b.over), (Some(0xa2), VecDeque::from([A])));
+}
+
+/// The peer restarts, learns on one path that it is heard, and that path is cut before it can prove it.
+#[test]
+fn a_handshake_is_completed_on_another_path() {
+    let now = start();
+    let (mut a, mut b) = (Session::new(A, 0..2, 1), Session::new(B, 0..2, 1));
+    for path in [0, 1, 0, 1] {
+        let sent = next(&mut a, now, path);
+        deliver(&mut a, &mut b, now, &sent);
+        let sent = next(&mut b, now, path);
+        deliver(&mut b, &mut a, now, &sent);
+    }
+    let mut again = Session::new(0xa2, 0..2, 1);
+    let hello = next(&mut again, now, 0);
+    assert!(matches!(deliver(&mut again, &mut b, now, &hello), Verdict::Reply(_)));
+    assert_eq!(again.theirs, Some(B));
+    let unproven = next(&mut again, now, 1);
+    assert!(matches!(deliver(&mut again, &mut b, now, &unproven), Verdict::Reply(_)));
+    let proof = next(&mut again, now, 1);
+    assert_eq!(deliver(&mut again, &mut b, now, &proof), Verdict::Live { adopted: true });
 }
 
 #[test]

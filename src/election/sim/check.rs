@@ -32,6 +32,8 @@ pub(super) struct Checker {
     vacant: BTreeMap<IpAddr, Instant>,
     /// Who speaks for each address.
     speakers: BTreeMap<IpAddr, Vec<usize>>,
+    /// Since when.
+    speaks_since: BTreeMap<(IpAddr, usize), Instant>,
     /// Added to the time in which two owners must find each other, where heartbeats and frames are lost or late.
     pub(super) tolerance: Duration,
     /// Added to the time in which nobody may own an address, likewise.
@@ -50,6 +52,7 @@ impl Default for Checker {
             healthy: BTreeMap::new(),
             vacant: BTreeMap::new(),
             speakers: BTreeMap::new(),
+            speaks_since: BTreeMap::new(),
             tolerance: Duration::ZERO,
             patience: Duration::ZERO,
             overlaps: Vec::new(),
@@ -70,6 +73,10 @@ impl Checker {
             if speakers.len() > 1 {
                 both = true;
                 self.overlap.get_or_insert(world.now);
+            }
+            self.speaks_since.retain(|(of, host), _| *of != ip || speakers.contains(host));
+            for host in &speakers {
+                self.speaks_since.entry((ip, *host)).or_insert(world.now);
             }
             self.two_owners(world, ip, &speakers);
             self.no_owner(world, ip, &speakers);
@@ -107,6 +114,9 @@ impl Checker {
     fn two_owners(&mut self, world: &World, ip: IpAddr, speakers: &[usize]) {
         let (Some(a), Some(b)) = (speakers.first(), speakers.get(1)) else { return };
         let Some(connected) = self.connected.get(&(*a, *b)) else { return };
+        if !world.meet_on_front(*a, *b) && !self.knows(world, ip, *a, *b) {
+            return;
+        }
         let unfenced = [a, b].iter().any(|host| !world.hosts[**host].fences);
         let stopped = [a, b].iter().any(|host| !world.hosts[**host].alive());
         let limit = MEET + self.tolerance + if stopped { EXPIRE } else { Duration::ZERO };
@@ -120,6 +130,13 @@ impl Checker {
             let since = world.now - *connected;
             self.violate(world, format!("{a} and {b}, connected for {since:?}, both speak for {ip}"));
         }
+    }
+
+    /// The one that began later has heard the other since that one began.
+    fn knows(&self, world: &World, ip: IpAddr, a: usize, b: usize) -> bool {
+        let since = |host| self.speaks_since.get(&(ip, host)).copied().unwrap_or(world.now);
+        let (first, later) = if since(a) <= since(b) { (a, b) } else { (b, a) };
+        world.heard_at.get(&(first, later)).is_some_and(|at| *at >= since(first))
     }
 
     fn no_owner(&mut self, world: &World, ip: IpAddr, speakers: &[usize]) {
@@ -163,14 +180,24 @@ impl World {
         (0..self.hosts.len()).filter(|host| self.hosts[*host].speaks(self.now, &ip)).collect()
     }
 
-    /// A probe makes the round trip between two hosts, or a heartbeat between their agents.
+    /// A probe makes the round trip between two hosts, or heartbeats between their agents: on a path that is whole, and
+    /// not all of them are lost for as long as makes the one take the other for dead.
     fn connected(&self, a: usize, b: usize) -> bool {
-        let alive = self.hosts[a].alive() && self.hosts[b].alive();
+        let dead = self.peers.iter().map(|peer| peer.heartbeat.dead_after.max(peer.heartbeat.interval * 4)).max();
+        let heard = |from, to| self.heard_at.get(&(from, to)).is_some_and(|at| Some(self.now - *at) < dead);
+        self.meet_on_front(a, b) || (self.agents_alive(a, b) && self.net.round_trip(a, b) && heard(a, b) && heard(b, a))
+    }
+
+    fn agents_alive(&self, a: usize, b: usize) -> bool {
+        self.hosts[a].alive() && self.hosts[b].alive()
+    }
+
+    /// A probe makes the round trip between two hosts.
+    fn meet_on_front(&self, a: usize, b: usize) -> bool {
         let running = self.hosts[a].running() && self.hosts[b].running();
         // Without a fence the kernel of an agent that does not run answers until the addresses' lifetime ends.
-        let running = running && (alive || (self.hosts[a].fences && self.hosts[b].fences));
-        let front = running && self.net.front(a, b) && self.net.front(b, a);
-        front || (alive && self.net.round_trip(a, b))
+        let answers = self.agents_alive(a, b) || (self.hosts[a].fences && self.hosts[b].fences);
+        running && answers && self.net.front(a, b) && self.net.front(b, a)
     }
 
     /// The claim of this host's agent is without proof, by its own word.

@@ -48,6 +48,7 @@ impl World {
             rules: Rules::default(),
             check: Checker::default(),
             encoded: true,
+            heard_at: BTreeMap::new(),
             record: None,
             moves: Vec::new(),
             announcements: 0,

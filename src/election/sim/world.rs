@@ -42,6 +42,8 @@ pub(super) struct World {
     pub(super) check: Checker,
     /// Heartbeats are encoded, signed and decoded; otherwise handed over as they are, which is quicker.
     pub(super) encoded: bool,
+    /// When a heartbeat from one host last arrived at the agent of another.
+    pub(super) heard_at: BTreeMap<(usize, usize), Instant>,
     /// Every heartbeat that was sent, if recording.
     pub(super) record: Option<Vec<Recorded>>,
     /// Who became Active, in order, and when.
@@ -217,6 +219,7 @@ impl World {
                 Err(_) => return,
             },
         };
+        self.heard_at.insert((from, to), self.now);
         self.hand(to, Input::Heartbeat { path, packet });
     }
 

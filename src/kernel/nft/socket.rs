@@ -3,15 +3,19 @@
 //! The kernel does all of its work within `send`, and has queued every answer when that returns. So nothing here waits,
 //! and a call is as long as the kernel's work.
 
+#![allow(unsafe_code, reason = "the netlink socket's type has no safe way from and to a descriptor")]
+
 use super::{
     Message,
     batch::{Batch, Family, REQUEST, SUBSYSTEM, write_message},
     message::messages,
 };
+use crate::kernel::limits::closed_first;
 use nix::sys::socket::{setsockopt, sockopt};
 use rtnetlink::sys::{Socket as Raw, SocketAddr};
 use std::{
     io,
+    os::fd::{FromRawFd, IntoRawFd, OwnedFd},
     sync::atomic::{AtomicU32, Ordering},
 };
 
@@ -64,10 +68,17 @@ impl BatchError {
     }
 }
 
+/// When this process is killed, the tables that it owns, and so its leases, end before anything else of it.
+fn high(raw: Raw) -> Raw {
+    // SAFETY: each gives its only descriptor away, a netlink socket.
+    let fd = closed_first(unsafe { OwnedFd::from_raw_fd(raw.into_raw_fd()) });
+    unsafe { Raw::from_raw_fd(fd.into_raw_fd()) }
+}
+
 impl Socket {
     /// In the network namespace of the calling thread.
     pub(in crate::kernel) fn open() -> io::Result<Self> {
-        let mut raw = Raw::new(NETLINK_NETFILTER)?;
+        let mut raw = high(Raw::new(NETLINK_NETFILTER)?);
         let port = raw.bind_auto()?.port_number();
         raw.connect(&SocketAddr::new(0, 0))?;
         raw.set_non_blocking(true)?;

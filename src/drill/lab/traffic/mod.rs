@@ -21,6 +21,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     sync::oneshot,
     time::{MissedTickBehavior, interval, timeout},
@@ -80,7 +81,7 @@ impl Traffic {
 
     /// What has happened so far. Holding it stops the clients: look, and let go.
     pub fn record(&self) -> MutexGuard<'_, Record> {
-        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.record)
     }
 
     /// The addresses that clients ask of `vip`.
@@ -140,25 +141,49 @@ async fn begin(vip: Name, targets: Vec<Target>, pace: Duration, record: Arc<Mute
         let (vip, record) = (vip.clone(), record.clone());
         tokio::spawn(async move {
             let (started, address) = (now(), target.address);
-            let (result, cut) = attempt(&target, number).await;
+            let (result, cut, silent) = attempt(&target, number).await;
             let attempt = Attempt { vip, address, started, ended: now(), result, cut };
-            record.lock().unwrap_or_else(PoisonError::into_inner).attempts.push(attempt);
+            let index = lock(&record).add(attempt);
+            // It has failed, whatever is found out now.
+            if let Some(stream) = silent
+                && is_gone(stream).await
+            {
+                lock(&record).attempts[index].cut = true;
+            }
         });
     }
 }
 
-/// The server that answered well or what went wrong, and whether it was that an established connection was cut.
-async fn attempt(target: &Target, number: u64) -> (Result<String, String>, bool) {
+/// The server that answered well or what went wrong, whether it was that an established connection was cut, and the
+/// connection if it was there and nobody knows yet whether it still is.
+async fn attempt(target: &Target, number: u64) -> (Result<String, String>, bool, Option<TcpStream>) {
+    let mut connected = None;
     let exchange = async {
         // A reset at this point, too, ends a connection that was there: one that never was would be refused.
-        let mut stream = connect(target).await?;
-        exchange::ask(&mut stream, &target.ask, number, false).await
+        let stream = connected.insert(connect(target).await?);
+        exchange::ask(stream, &target.ask, number, false).await
     };
-    match timeout(GIVE_UP, exchange).await {
-        Ok(Ok(answer)) => (Ok(answer.server), false),
-        Ok(Err(error)) => (Err(error.to_string()), error.is_cut()),
-        Err(_) => (Err(format!("no answer within {} ms", GIVE_UP.as_millis())), false),
+    let result = timeout(GIVE_UP, exchange).await;
+    match (result, connected) {
+        (Ok(Ok(answer)), _) => (Ok(answer.server), false, None),
+        (Ok(Err(error)), _) => (Err(error.to_string()), error.is_cut(), None),
+        (Err(_), None) => (Err(format!("no connection within {} ms", GIVE_UP.as_millis())), false, None),
+        (Err(_), silent) => (Err(format!("no answer within {} ms", GIVE_UP.as_millis())), false, silent),
     }
+}
+
+/// Whether nobody has the other end of a silent connection any more: then its kernel answers with a reset. Whatever else
+/// comes, or nothing, means that the connection is there and its request was left lying.
+///
+/// A balancer that gave its address away between request and answer cannot say so, and the client, whose request has been
+/// acknowledged, sends nothing that the new owner could reset: so one more byte is sent.
+async fn is_gone(mut stream: TcpStream) -> bool {
+    let heard = async {
+        stream.write_all(b"\n").await?;
+        stream.read(&mut [0]).await
+    };
+    let heard = timeout(HUNG - GIVE_UP, heard).await;
+    heard.is_ok_and(|heard| heard.is_err_and(|error| exchange::AskError::from(error).is_cut()))
 }
 
 /// A connection that is kept, and made anew when it breaks.
@@ -181,9 +206,13 @@ async fn stay(vip: Name, target: Target, record: Arc<Mutex<Record>>) {
         };
         if let Some(why) = why {
             let broken = Broken { vip: vip.clone(), at: now(), why };
-            record.lock().unwrap_or_else(PoisonError::into_inner).broken.push(broken);
+            lock(&record).broken.push(broken);
         }
     }
+}
+
+fn lock(record: &Mutex<Record>) -> MutexGuard<'_, Record> {
+    record.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn connect(target: &Target) -> Result<TcpStream, exchange::AskError> {
@@ -210,7 +239,7 @@ mod tests {
             let (stream, _) = listener.accept().unwrap();
             socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
         };
-        let ((result, cut), ()) = runtime().block_on(async { tokio::join!(biased; attempt(&target, 1), reset) });
+        let ((result, cut, _), ()) = runtime().block_on(async { tokio::join!(biased; attempt(&target, 1), reset) });
         assert_eq!((result, cut), (Err("connection reset".to_owned()), true));
     }
 
@@ -219,7 +248,45 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let target = Target { address: listener.local_addr().unwrap(), ask: Ask::Line };
         drop(listener);
-        let (result, cut) = runtime().block_on(attempt(&target, 1));
+        let (result, cut, _) = runtime().block_on(attempt(&target, 1));
         assert_eq!((result, cut), (Err("connection refused".to_owned()), false));
+    }
+
+    /// Takes a connection on `listener`, reads its request, and is silent for longer than the client waits.
+    async fn leave_silent(listener: tokio::net::TcpListener) -> TcpStream {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        assert!(stream.read(&mut [0; 64]).await.unwrap() > 0);
+        stream
+    }
+
+    async fn silent_attempt() -> (TcpStream, TcpStream) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target = Target { address: listener.local_addr().unwrap(), ask: Ask::Line };
+        let ((result, cut, silent), server) = tokio::join!(attempt(&target, 1), leave_silent(listener));
+        assert_eq!((result, cut), (Err("no answer within 200 ms".to_owned()), false));
+        (silent.unwrap(), server)
+    }
+
+    #[test]
+    fn a_silent_connection_that_nobody_has_any_more_is_gone() {
+        runtime().block_on(async {
+            let (client, server) = silent_attempt().await;
+            socket2::SockRef::from(&server).set_linger(Some(Duration::ZERO)).unwrap();
+            drop(server);
+            assert!(is_gone(client).await);
+        });
+    }
+
+    #[test]
+    fn a_silent_connection_that_somebody_has_or_that_answers_late_is_there() {
+        runtime().block_on(async {
+            let (client, server) = silent_attempt().await;
+            assert!(!is_gone(client).await);
+            drop(server);
+            let (client, mut server) = silent_attempt().await;
+            server.write_all(b"late").await.unwrap();
+            drop(server);
+            assert!(!is_gone(client).await);
+        });
     }
 }

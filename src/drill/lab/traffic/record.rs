@@ -62,6 +62,12 @@ pub struct Summary {
 }
 
 impl Record {
+    /// Takes an attempt that has ended; where it is among them.
+    pub(super) fn add(&mut self, attempt: Attempt) -> usize {
+        self.attempts.push(attempt);
+        self.attempts.len() - 1
+    }
+
     /// Sums up what happened to `vip` from `from` to `to`.
     pub fn summary(&self, vip: &Name, from: Instant, to: Instant) -> Summary {
         let begun: Vec<&Attempt> = self.of(vip).filter(|attempt| (from..to).contains(&attempt.started)).collect();

@@ -244,6 +244,32 @@ fn a_refused_connection_is_a_hint_and_no_proof() {
     assert!(bench.probes <= probes + 1, "a heartbeat ends it");
 }
 
+/// Silent since now, and refused 5 ms later.
+fn refused(mut bench: Bench) -> Bench {
+    bench.says = None;
+    bench.run(5);
+    bench.machine.handle_hint(bench.now, 0, SocketAddr::from(([192, 0, 2, 1], 694)));
+    bench
+}
+
+#[test]
+fn an_agent_that_has_ended_is_taken_over_as_soon_as_the_wire_is_known_to_be_silent() {
+    let took = until_active(&mut refused(Bench::follower("lb2")), 200).unwrap();
+    assert!(took >= MS * 65 && took <= MS * 75, "{took:?}");
+    let mut answered = refused(Bench::follower("lb2"));
+    answered.answers = Some(PEER_MAC);
+    answered.run(1000);
+    answered.expect(Role::Backup, "still answers");
+}
+
+#[test]
+fn a_refusal_hurries_nobody_who_cannot_ask_the_wire() {
+    let mut bench = Bench::follower("lb2");
+    bench.reload(|candidate| candidate.trust_probe = false);
+    let took = until_active(&mut refused(bench), 200).unwrap();
+    assert!(took >= MS * 85 && took <= MS * 105, "{took:?}");
+}
+
 #[test]
 fn epochs_outlast_processes() {
     let mut bench = Bench::new("lb1");
