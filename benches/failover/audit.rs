@@ -1,7 +1,7 @@
 //! The auditor: asks who has the address every [`PACE`], and keeps every answer and every announcement.
 
 use super::{
-    pair::Failure,
+    common::Failure,
     wire::{Heard, Post, Wire},
 };
 use lbagent::drill::lab::{answers::Answers, clock::now};

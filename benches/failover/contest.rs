@@ -2,8 +2,8 @@
 
 use super::{
     Options, Report,
+    common::Failure,
     figures::{Bar, Figure, Samples, Unit},
-    pair::Failure,
     rig::{Contender, Rig, Setup},
 };
 
@@ -44,7 +44,7 @@ impl<const N: usize> Contest<N> {
         let mut entries = self.entries(options)?;
         let mut samples: Vec<[Samples; N]> =
             entries.iter().map(|_| std::array::from_fn(|row| Samples::new(self.rows[row].unit))).collect();
-        for run in 0..options.runs {
+        for run in 0..options.times {
             for (entry, samples) in entries.iter_mut().zip(&mut samples) {
                 let Some(rig) = entry.rig.as_mut().filter(|_| run < entry.runs) else { continue };
                 eprintln!("{}: {}, {} of {}", self.name, entry.who, run + 1, entry.runs);
@@ -65,7 +65,7 @@ impl<const N: usize> Contest<N> {
 
     fn entries(&self, options: &Options) -> Result<Vec<Entry>, Failure> {
         let entry = |who: Contender| {
-            let runs = if who == Contender::Lbagent { options.runs } else { options.runs.min(self.most_of_others) };
+            let runs = if who == Contender::Lbagent { options.times } else { options.times.min(self.most_of_others) };
             let rig = if who.is_installed() { Some(Rig::build((self.setup)(who))?) } else { None };
             Ok(Entry { who, rig, runs, failed: 0 })
         };
@@ -83,10 +83,10 @@ impl<const N: usize> Contest<N> {
             let Entry { who, failed, runs, .. } = entry;
             report.notes.push(format!("{}, {who}: {failed} of {runs} runs could not be had", self.name));
         }
-        if self.most_of_others < options.runs {
+        if self.most_of_others < options.times {
             report.notes.push(format!(
                 "{}: cut short for keepalived: {} of {} runs",
-                self.name, self.most_of_others, options.runs
+                self.name, self.most_of_others, options.times
             ));
         }
         report

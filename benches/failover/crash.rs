@@ -2,10 +2,11 @@
 
 use super::{
     Options, Report,
+    common::Failure,
     contest::{Contest, Row},
     figures::{Bar, Unit},
     millis, never_or,
-    pair::{Failure, PAIR},
+    pair::PAIR,
     rig::{Rig, Setup},
 };
 use lbagent::drill::lab::clock::now;

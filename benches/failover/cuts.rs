@@ -2,10 +2,11 @@
 
 use super::{
     Options, Report,
+    common::Failure,
     contest::{Contest, Row},
     figures::{Bar, Unit},
     millis,
-    pair::{Failure, PAIR},
+    pair::PAIR,
     rig::{Contender, Heartbeats, Rig, Setup},
     watch::Watch,
 };

@@ -1,9 +1,10 @@
 //! A file is edited: how long until clients see it.
 
 use super::{
+    common::Failure,
     figures::{Bar, Figure, Samples, Unit},
     millis,
-    pair::{Failure, PACE, Pair, SOON},
+    pair::{PACE, Pair, SOON},
 };
 use lbagent::drill::lab::clock::now;
 use serde_json::{Value, json};

@@ -2,9 +2,10 @@
 
 use super::{
     Report,
+    common::Failure,
     figures::{Bar, Figure, Samples, Unit},
     millis,
-    pair::{Failure, PAIR, Pair, eventually},
+    pair::{PAIR, Pair, eventually},
 };
 use lbagent::{
     drill::lab::{

@@ -172,13 +172,3 @@ pub(crate) fn print(figures: &[Figure]) {
         println!("{}", line.trim_end());
     }
 }
-
-/// What the figures were measured on.
-pub(crate) fn machine(when: &str) -> String {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
-    let load = read("/proc/loadavg").split(' ').take(3).collect::<Vec<_>>().join(" ");
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let kernel = read("/proc/sys/kernel/osrelease");
-    let build = if cfg!(debug_assertions) { "debug" } else { "release" };
-    format!("{when}: load average {load} on {cores} cores, Linux {kernel}, {build} build")
-}

@@ -11,7 +11,8 @@
 //! ```
 
 use super::{
-    pair::{Failure, PAIR},
+    common::Failure,
+    pair::PAIR,
     rig::{Contender, Heartbeats, Setup},
     wire::AUDITOR,
 };

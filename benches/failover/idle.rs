@@ -1,8 +1,9 @@
 //! What a pair uses that nobody asks for anything.
 
 use super::{
+    common::Failure,
     figures::{Bar, Figure, Samples, Unit},
-    pair::{Failure, PAIR, Pair},
+    pair::{PAIR, Pair},
 };
 use lbagent::drill::lab::clock::now;
 use std::{fs, time::Duration};

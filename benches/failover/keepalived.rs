@@ -1,6 +1,6 @@
 //! keepalived as it comes, to compare with: a VRRP instance that holds the addresses, in the foreground of a host.
 
-use super::pair::Failure;
+use super::common::Failure;
 use lbagent::{
     drill::lab::{Lab, clock::wait_until},
     kernel::netns::NetNs,

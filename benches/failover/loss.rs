@@ -4,9 +4,10 @@
 
 use super::{
     Options, Report,
+    common::Failure,
     figures::{Bar, Figure, Samples, Unit},
     millis,
-    pair::{Failure, PAIR},
+    pair::PAIR,
     rig::{Contender, Heartbeats, Rig, Setup},
 };
 use lbagent::drill::lab::clock::now;

@@ -3,9 +3,9 @@
 //! in the same run, taking turns.
 //!
 //! ```text
-//! sudo cargo bench                      # all, in about 20 minutes
-//! sudo cargo bench -- takeover kill     # only the rows of these families
-//! sudo cargo bench -- hang --runs=3     # fewer (or more) runs of each case than ten
+//! sudo cargo bench --bench failover                      # all, in about 20 minutes
+//! sudo cargo bench --bench failover -- takeover kill     # only the rows of these families
+//! sudo cargo bench --bench failover -- hang --runs=3     # fewer (or more) runs of each case than ten
 //! ```
 //!
 //! | family | what |
@@ -28,6 +28,8 @@
 //! of its own and leaves nothing behind.
 
 mod audit;
+#[path = "../common/mod.rs"]
+mod common;
 mod contest;
 mod crash;
 mod cuts;
@@ -44,20 +46,13 @@ mod rig;
 mod watch;
 mod wire;
 
-use figures::{Figure, machine, print};
-use pair::{Failure, Pair, Site};
+use common::{Failure, Options, machine};
+use figures::{Figure, print};
+use pair::{Pair, Site};
 use std::{process::ExitCode, time::Duration};
 
 /// A row's figures come from so many runs.
 const RUNS: usize = 10;
-
-/// What the command line asks for.
-pub(crate) struct Options {
-    /// Of each case.
-    pub(crate) runs: usize,
-    /// All, if there is none.
-    families: Vec<String>,
-}
 
 /// What a family found.
 #[derive(Default)]
@@ -74,7 +69,7 @@ type Family = (&'static str, fn(&Options) -> Result<Report, Failure>);
 const FAMILIES: [Family; 10] = [
     ("idle", |_| with_shipped_pair(|pair| Ok(idle::figures(pair)?.into()))),
     ("edit", |_| with_shipped_pair(|pair| Ok(edits::figures(pair)?.into()))),
-    ("failback", |options| with_shipped_pair(|pair| failback::figures(pair, options.runs))),
+    ("failback", |options| with_shipped_pair(|pair| failback::figures(pair, options.times))),
     ("takeover", crash::takeover),
     ("kill", crash::kill),
     ("hang", crash::hang),
@@ -85,42 +80,7 @@ const FAMILIES: [Family; 10] = [
 ];
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    // `cargo bench` passes it; `cargo test --all-targets` runs benchmarks, too, and does not.
-    if !arguments.iter().any(|argument| argument == "--bench") {
-        println!("failover: nothing to test here; `cargo bench` measures");
-        return ExitCode::SUCCESS;
-    }
-    let measured = Options::parse(&arguments).and_then(|options| {
-        lbagent::kernel::isolate::enter()?;
-        Ok(measure(&options))
-    });
-    match measured {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("failover: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-impl Options {
-    fn parse(arguments: &[String]) -> Result<Self, Failure> {
-        let mut options = Self { runs: RUNS, families: Vec::new() };
-        for argument in arguments {
-            if let Some(runs) = argument.strip_prefix("--runs=") {
-                options.runs = runs.parse().map_err(|error| format!("{argument}: {error}"))?;
-            } else if !argument.starts_with('-') {
-                options.families.push(argument.clone());
-            }
-        }
-        Ok(options)
-    }
-
-    fn wants(&self, family: &str) -> bool {
-        self.families.is_empty() || self.families.iter().any(|wanted| family.contains(wanted.as_str()))
-    }
+    common::run("failover", ("runs", RUNS), |options| Ok(measure(options)))
 }
 
 /// Whether all that was asked for could be had.

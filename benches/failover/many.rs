@@ -4,11 +4,12 @@
 
 use super::{
     Options, Report,
+    common::Failure,
     contest::{Contest, Row},
     figures::{Bar, Unit},
     ground::{MOST, vip},
     never_or,
-    pair::{Failure, PAIR},
+    pair::PAIR,
     rig::Setup,
     wire::{Heard, Post, Wire, front_mac},
 };

@@ -1,5 +1,6 @@
 //! The pair of the shipped state in a lab: `lb1`, which is preferred, and `lb2`.
 
+use super::common::Failure;
 use lbagent::{
     desired::{LastGood, is_state_file, load, resolve},
     drill::lab::{
@@ -22,9 +23,6 @@ use std::{
     path::Path,
     time::{Duration, Instant},
 };
-
-/// Why there are no figures, in words.
-pub(crate) type Failure = Box<dyn std::error::Error>;
 
 /// For anything that must happen at all.
 pub(crate) const SOON: Duration = Duration::from_secs(15);

@@ -1,9 +1,10 @@
 //! A pair of balancers of one make on the common ground, and what is done to them.
 
 use super::{
+    common::Failure,
     ground::{self, CABLE},
     keepalived::{self, Keepalived},
-    pair::{Failure, PAIR},
+    pair::PAIR,
     watch::Watch,
 };
 use lbagent::{

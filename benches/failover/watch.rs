@@ -2,8 +2,9 @@
 
 use super::{
     audit::Audit,
+    common::Failure,
     ground::{FAR_CLIENTS, vip},
-    pair::{Failure, PAIR},
+    pair::PAIR,
     rig::Rig,
     wire::{Post, front_mac},
 };

@@ -1,6 +1,6 @@
 //! The front segment as a third host sees it: who answers when it asks for an address, and who announces one unasked.
 
-use super::pair::Failure;
+use super::common::Failure;
 use lbagent::{
     drill::lab::{Lab, topology::HostRole},
     kernel::{
