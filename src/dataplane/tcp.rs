@@ -41,7 +41,6 @@ pub(super) async fn serve(accepted: Accepted<TcpStream>) {
         worker,
     } = accepted;
     let counted = Counted::new(&listening, worker.index);
-    let _ = client.set_nodelay(true);
     let Some((mut backend, busy)) = backend(&listening, address.ip(), &worker).await else {
         return client.reset_on_close();
     };
