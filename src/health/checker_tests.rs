@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{Balance, Pool, PoolTimeouts, StatusRange};
+use crate::model::{Balance, Pool, PoolTimeouts, Serving, StatusRange};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -15,12 +15,13 @@ fn check() -> Check {
 }
 
 fn backend(name_of: &str, address: SocketAddr) -> Backend {
-    Backend { name: name(name_of), address, weight: 1, backup: false }
+    Backend::new(name(name_of), address)
 }
 
 fn pool(check: Check, backends: Vec<Backend>) -> Pool {
     let timeouts = PoolTimeouts::default();
-    Pool { name: name("web"), balance: Balance::default(), sticky: None, check, backends, timeouts }
+    let serving = Serving::default();
+    Pool { name: name("web"), balance: Balance::default(), sticky: None, check, backends, timeouts, serving }
 }
 
 fn desired(pool: Pool) -> Arc<Desired> {

@@ -15,6 +15,7 @@ mod pool;
 mod problem;
 mod proxy;
 mod reconcile;
+mod serving;
 mod standby;
 mod traffic;
 mod vip;
@@ -34,8 +35,9 @@ pub use pool::{Backend, Balance, Check, CheckKind, Pool, PoolTimeouts, StatusRan
 pub use problem::{Position, Problem, Severity};
 pub use proxy::{ListenerConfig, PoolConfig, ProxyConfig};
 pub use reconcile::ReconcileStats;
+pub use serving::{BackendState, Ejection, IdleLimits, QueueLimits, Serving};
 pub use standby::Standby;
-pub use traffic::{BackendTraffic, ListenerTraffic, Responses, TrafficSnapshot};
+pub use traffic::{BackendTraffic, ListenerTraffic, PoolTraffic, Responses, TrafficSnapshot};
 pub use vip::{
     Failback, FailbackMode, Listener, ListenerTimeouts, PathMatch, Protocol, Redirect, Route, RouteAction, Scheme,
     Track, Vip, VipAddress,

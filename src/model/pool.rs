@@ -1,4 +1,4 @@
-use super::Name;
+use super::{BackendState, Name, Serving};
 use std::{net::SocketAddr, time::Duration};
 
 /// A set of backends that serve the same thing.
@@ -16,6 +16,8 @@ pub struct Pool {
     pub backends: Vec<Backend>,
     /// Limits on the backends' side.
     pub timeouts: PoolTimeouts,
+    /// How the backends are used.
+    pub serving: Serving,
 }
 
 /// `spec.balance`, in HAProxy's words.
@@ -121,6 +123,23 @@ pub struct Backend {
     pub weight: u16,
     /// Used only while no backend without this mark is in rotation.
     pub backup: bool,
+    /// Requests and connections that it may be busy with at one time, over all threads of this balancer; kept idle
+    /// connections are not counted. `None`: any number.
+    pub max_connections: Option<u16>,
+    /// What the operator wants of it.
+    pub state: BackendState,
+}
+
+impl Backend {
+    /// One that has nothing but a name and an address.
+    pub fn new(name: Name, address: SocketAddr) -> Self {
+        Self { name, address, weight: 1, backup: false, max_connections: None, state: BackendState::Ready }
+    }
+
+    /// Whether it may get new clients, as far as the operator is concerned.
+    pub fn takes_new(&self) -> bool {
+        self.weight > 0 && self.state == BackendState::Ready
+    }
 }
 
 /// Limits on the backends' side.

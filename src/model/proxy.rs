@@ -1,4 +1,4 @@
-use super::{Listener, Name, Pool};
+use super::{Backend, BackendState, Listener, Name, Pool};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
@@ -30,4 +30,11 @@ pub struct PoolConfig {
     pub pool: Arc<Pool>,
     /// Names of the backends that the checks have taken out.
     pub down: BTreeSet<Name>,
+}
+
+impl PoolConfig {
+    /// Whether a backend of this pool serves anybody at all.
+    pub fn is_up(&self, backend: &Backend) -> bool {
+        backend.state != BackendState::Maint && !self.down.contains(&backend.name)
+    }
 }

@@ -2,7 +2,9 @@
 
 mod bodies;
 mod early;
+mod ejection;
 mod harness;
+mod limits;
 mod listeners;
 mod requests;
 mod retries;
