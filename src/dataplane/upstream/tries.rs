@@ -62,7 +62,9 @@ impl Tries {
         let preferred = preferred.filter(|_| self.tried.is_empty() && self.pauses == 0);
         let mut seat = view.seat(client, preferred, &self.tried);
         if matches!(seat, Err(NoSeat::Nobody)) && self.refused {
-            tokio::time::sleep((FIRST_PAUSE * (1 << self.pauses.min(8))).min(LONGEST_PAUSE)).await;
+            let pause = (FIRST_PAUSE * (1 << self.pauses.min(8))).min(LONGEST_PAUSE);
+            // On the heap: few come here, and the others should not carry the room for it.
+            Box::pin(tokio::time::sleep(pause)).await;
             self.pauses += 1;
             self.tried.clear();
             seat = view.seat(client, None, &[]);
@@ -70,7 +72,7 @@ impl Tries {
         let place = match seat {
             Ok(busy) => Ok(busy),
             Err(NoSeat::Nobody) => Err(NoPlace::Nobody),
-            // On the heap: few wait, and the others should not carry the room for it.
+            // On the heap for the same reason.
             Err(NoSeat::Full(_)) => Box::pin(wait(worker, view, client, preferred, &self.tried, left)).await,
         };
         if let (Ok(_), Some(failed)) = (&place, self.tried.last()) {
