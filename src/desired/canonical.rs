@@ -114,6 +114,7 @@ fn pool_spec(pool: &Pool) -> PoolSpec {
         queue: queue(pool.serving.queue, pool.timeouts.connect),
         slow_start: pool.serving.slow_start.map(format_duration),
         ejection: pool.serving.ejection.map(ejection),
+        resolve: unless_empty(ResolveSpec { interval: duration(pool.serving.resolve, Serving::default().resolve) }),
     }
 }
 
@@ -170,7 +171,7 @@ fn expect_text(ranges: &[StatusRange]) -> Option<ExpectSpec> {
 fn backend(backend: &Backend) -> BackendSpec {
     BackendSpec {
         name: backend.name.to_string(),
-        address: backend.address.to_string(),
+        address: backend.address_text(),
         weight: unless(backend.weight.into(), 1),
         backup: backend.backup,
         max_connections: backend.max_connections.map(Into::into),

@@ -133,7 +133,7 @@ impl Checker {
             .values()
             .flat_map(|pool| pool.backends.iter().map(move |backend| (pool, backend)))
             // Whoever works on it does not want it asked.
-            .filter(|(_, backend)| backend.state != BackendState::Maint)
+            .filter(|(_, backend)| backend.state != BackendState::Maint && backend.is_known())
             .map(|(pool, backend)| ((pool.name.clone(), backend.name.clone()), (backend, &pool.check)))
             .collect();
         self.tasks.retain(|key, _| wanted.contains_key(key));

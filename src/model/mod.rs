@@ -9,6 +9,7 @@ mod election;
 mod health;
 mod lease;
 mod name;
+mod names;
 mod net;
 mod peer;
 mod pool;
@@ -29,6 +30,7 @@ pub use election::{
 pub use health::{CheckOutcome, Health, HealthTable};
 pub use lease::LeaseView;
 pub use name::{Name, NameError};
+pub use names::{NameTable, NameView};
 pub use net::{Link, Mac, ObservedAddress, ObservedNeighbour, ObservedNetwork};
 pub use peer::{DEFAULT_HEARTBEAT_PORT, Heartbeat, Peer};
 pub use pool::{Backend, Balance, Check, CheckKind, Pool, PoolTimeouts, StatusRange, Sticky};

@@ -13,6 +13,8 @@ pub struct Serving {
     pub slow_start: Option<Duration>,
     /// Which backends are left alone for what clients have met at them. `None`: only the checks take one out.
     pub ejection: Option<Ejection>,
+    /// How often the names of backends are looked up. Default 10 s.
+    pub resolve: Duration,
 }
 
 impl Default for Serving {
@@ -23,6 +25,7 @@ impl Default for Serving {
             queue: QueueLimits::default(),
             slow_start: None,
             ejection: None,
+            resolve: Duration::from_secs(10),
         }
     }
 }

@@ -239,9 +239,10 @@ fn backend_status(pool: &Pool, backend: &Backend, inputs: &Inputs<'_>) -> Backen
     BackendStatus {
         name: backend.name.to_string(),
         address: backend.address,
+        host: backend.host.clone(),
         weight: backend.weight,
         backup: backend.backup,
-        up: backend.state != BackendState::Maint && health.is_none_or(|health| health.up),
+        up: backend.state != BackendState::Maint && backend.is_known() && health.is_none_or(|health| health.up),
         state: backend.state.as_str().to_owned(),
         ejected: inputs.traffic.ejected.contains(&key),
         ejections: traffic.ejections,

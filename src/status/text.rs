@@ -149,7 +149,7 @@ fn backend_cells(backend: &BackendStatus, status: &Status) -> Vec<String> {
     };
     vec![
         backend.name.clone(),
-        backend.address.to_string(),
+        backend.place(),
         format!("{state}{backup}"),
         ago(backend.since, status),
         backend.active.to_string(),

@@ -220,8 +220,11 @@ pub struct PoolStatus {
 pub struct BackendStatus {
     /// Unique within the pool.
     pub name: String,
-    /// Where it serves.
+    /// Where it serves; `0.0.0.0` while its name has not been looked up.
     pub address: SocketAddr,
+    /// The name that is looked up for the address, if it has one.
+    #[serde(default)]
+    pub host: Option<String>,
     /// Its share.
     pub weight: u16,
     /// Used only while no other is in rotation.
@@ -295,6 +298,15 @@ pub struct BackendStatus {
 }
 
 impl BackendStatus {
+    /// Where it serves, for a table: `192.0.2.102:80`, or `web.example:80 (192.0.2.102)`.
+    pub fn place(&self) -> String {
+        match &self.host {
+            None => self.address.to_string(),
+            Some(host) if self.address.ip().is_unspecified() => format!("{host}:{} (not found)", self.address.port()),
+            Some(host) => format!("{host}:{} ({})", self.address.port(), self.address.ip()),
+        }
+    }
+
     /// How it is, for a table: `up`, `drain`, `ejected`, `DOWN` or `maint`.
     pub fn in_a_word(&self) -> &'static str {
         match (&*self.state, self.up, self.ejected) {

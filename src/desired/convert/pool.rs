@@ -1,7 +1,7 @@
 use super::{
     Findings,
     serving::serving,
-    text::{self, Complaint},
+    text::{self, Complaint, Endpoint},
 };
 use crate::{
     desired::{
@@ -122,7 +122,7 @@ fn backends(at: &Pointer, specs: &[BackendSpec], findings: &mut Findings<'_>) ->
     let backends: Vec<Backend> = backends.into_iter().collect::<Option<_>>()?;
     let names = backends.iter().map(|backend| (backend.name.clone(), format!("{:?}", backend.name)));
     findings.unique(names, |i| at.index(i).key("name"));
-    findings.unique(backends.iter().map(|b| (b.address, b.address)), |i| at.index(i).key("address"));
+    findings.unique(backends.iter().map(|b| (b.address_text(), b.address_text())), |i| at.index(i).key("address"));
     if !backends.is_empty() && backends.iter().all(|backend| backend.weight == 0) {
         let help = "give one of them a weight above 0";
         findings.error(at, Complaint::new("every weight is 0: no backend would get a request").help(help));
@@ -132,7 +132,7 @@ fn backends(at: &Pointer, specs: &[BackendSpec], findings: &mut Findings<'_>) ->
 
 fn backend(at: &Pointer, spec: &BackendSpec, findings: &mut Findings<'_>) -> Option<Backend> {
     let name = findings.name(&at.key("name"), &spec.name);
-    let address = findings.take(&at.key("address"), text::endpoint(&spec.address));
+    let address = findings.take(&at.key("address"), text::named_endpoint(&spec.address));
     let weight = findings.number(&at.key("weight"), spec.weight.unwrap_or(1), 0..=256);
     let max_connections = match spec.max_connections {
         None => Some(None),
@@ -143,14 +143,11 @@ fn backend(at: &Pointer, spec: &BackendSpec, findings: &mut Findings<'_>) -> Opt
         Some(StateSpec::Drain) => BackendState::Drain,
         Some(StateSpec::Maint) => BackendState::Maint,
     };
-    Some(Backend {
-        name: name?,
-        address: address?,
-        weight: weight?,
-        backup: spec.backup,
-        max_connections: max_connections?,
-        state,
-    })
+    let bare = match address? {
+        Endpoint::Named(host, port) => Backend::named(name?, host, port),
+        Endpoint::At(address) => Backend::new(name?, address),
+    };
+    Some(Backend { weight: weight?, backup: spec.backup, max_connections: max_connections?, state, ..bare })
 }
 
 fn timeouts(at: &Pointer, spec: Option<&PoolTimeoutsSpec>, findings: &mut Findings<'_>) -> Option<PoolTimeouts> {

@@ -1,14 +1,17 @@
 //! How a pool uses its backends.
 
-use super::Findings;
+use super::{Findings, text::Complaint};
 use crate::{
     desired::{
         Pointer,
-        schema::{EjectionSpec, IdleSpec, PoolSpec, QueueSpec},
+        schema::{EjectionSpec, IdleSpec, PoolSpec, QueueSpec, ResolveSpec},
     },
-    model::{Ejection, IdleLimits, QueueLimits, Serving},
+    model::{Ejection, IdleLimits, QueueLimits, Serving, format_duration},
 };
 use std::time::Duration;
+
+/// More often would be an attack on the name servers.
+const SHORTEST_RESOLVE: Duration = Duration::from_millis(100);
 
 /// `connect` is the time that a connection to a backend may take.
 pub(super) fn serving(
@@ -29,7 +32,27 @@ pub(super) fn serving(
         None => Some(None),
         Some(spec) => ejection(&at.key("ejection"), spec, findings).map(Some),
     };
-    Some(Serving { retries: retries?, idle: idle?, queue: queue?, slow_start: slow_start?, ejection: ejection? })
+    let resolve = resolve(&at.key("resolve"), spec.resolve.as_ref(), findings);
+    Some(Serving {
+        retries: retries?,
+        idle: idle?,
+        queue: queue?,
+        slow_start: slow_start?,
+        ejection: ejection?,
+        resolve: resolve?,
+    })
+}
+
+fn resolve(at: &Pointer, spec: Option<&ResolveSpec>, findings: &mut Findings<'_>) -> Option<Duration> {
+    let default = Serving::default().resolve;
+    let at = at.key("interval");
+    let interval = findings.duration(&at, spec.and_then(|spec| spec.interval.as_deref()), default)?;
+    if interval < SHORTEST_RESOLVE {
+        let (interval, shortest) = (format_duration(interval), format_duration(SHORTEST_RESOLVE));
+        let help = format!("write {shortest:?} or more");
+        findings.error(&at, Complaint::new(format!("interval {interval} is shorter than {shortest}")).help(help));
+    }
+    Some(interval)
 }
 
 fn idle(at: &Pointer, spec: Option<&IdleSpec>, findings: &mut Findings<'_>) -> Option<IdleLimits> {

@@ -16,7 +16,7 @@ pub(super) use peer::{HeartbeatSpec, PeerSpec};
 pub(super) use pool::{
     BackendSpec, BalanceSpec, CheckSpec, CookieSpec, ExpectSpec, HttpCheckSpec, PoolSpec, PoolTimeoutsSpec, StickySpec,
 };
-pub(super) use serving::{EjectionSpec, IdleSpec, QueueSpec, StateSpec};
+pub(super) use serving::{EjectionSpec, IdleSpec, QueueSpec, ResolveSpec, StateSpec};
 pub(super) use vip::{
     ExactPathSpec, FailbackModeSpec, FailbackSpec, ListenerSpec, ListenerTimeoutsSpec, PathSpec, ProtocolSpec,
     RedirectSpec, RouteSpec, SchemeSpec, TrackSpec, VipSpec,

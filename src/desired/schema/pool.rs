@@ -1,4 +1,4 @@
-use super::serving::{EjectionSpec, IdleSpec, QueueSpec, StateSpec};
+use super::serving::{EjectionSpec, IdleSpec, QueueSpec, ResolveSpec, StateSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
@@ -40,6 +40,9 @@ pub(in crate::desired) struct PoolSpec {
     /// Leave a backend alone for a while at which too much has failed in a row. Default: only the checks take one out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::desired) ejection: Option<EjectionSpec>,
+    /// How the names of backends are looked up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::desired) resolve: Option<ResolveSpec>,
 }
 
 /// How a backend is chosen, in HAProxy's words.
@@ -161,7 +164,8 @@ pub(in crate::desired) struct BackendSpec {
     /// Unique within the pool.
     #[schemars(length(min = 1, max = 63))]
     pub(in crate::desired) name: String,
-    /// IP address and port, as `192.0.2.102:80` or `[2001:db8::102]:80`.
+    /// IP address and port, as `192.0.2.102:80` or `[2001:db8::102]:80`, or a host name and port, as `web.example:80`. A
+    /// name is looked up again and again; the backend is out of rotation until that has succeeded once.
     pub(in crate::desired) address: String,
     /// Its share of the work. 0: no new clients. Default 1.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -46,6 +46,16 @@ pub(in crate::desired) struct EjectionSpec {
     pub(in crate::desired) on_5xx: bool,
 }
 
+/// How the names of backends are looked up: as this machine looks up any name (/etc/hosts, DNS). The address in use stays
+/// while it is among the answers, and while there is no answer.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(in crate::desired) struct ResolveSpec {
+    /// How often, at least "100ms". Default "10s".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::desired) interval: Option<String>,
+}
+
 /// What the operator wants of a backend.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

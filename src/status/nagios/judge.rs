@@ -174,6 +174,7 @@ fn pool_finding(pool: &PoolStatus, thresholds: Thresholds) -> Option<Finding> {
     let down = pool.backends.iter().filter(|backend| !backend.up).map(|backend| {
         let detail = match &backend.last_check {
             _ if backend.state == "maint" => "in maintenance",
+            _ if backend.address.ip().is_unspecified() => "name not found",
             last => last.as_ref().map_or("", |last| &last.detail),
         };
         format!("{} {detail}", backend.name)
@@ -190,7 +191,7 @@ fn pool_finding(pool: &PoolStatus, thresholds: Thresholds) -> Option<Finding> {
 
 fn backend_line(backend: &crate::status::BackendStatus) -> String {
     let detail = backend.last_check.as_ref().map_or("not checked", |last| &last.detail);
-    format!("{} {} {}: {detail}", backend.name, backend.address, backend.in_a_word())
+    format!("{} {} {}: {detail}", backend.name, backend.place(), backend.in_a_word())
 }
 
 fn peer_finding(peer: &PeerStatus) -> Option<Finding> {
