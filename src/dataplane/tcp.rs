@@ -66,7 +66,10 @@ async fn backend(
     let view = worker.pool(&pool).view();
     let mut tries = Tries::default();
     loop {
-        let busy = tries.next(worker, &view, client, None, leaves(stream, held, true)).await.ok()?;
+        let busy = match tries.at_once(&view, client, None) {
+            Some(busy) => busy,
+            None => Box::pin(tries.next(worker, &view, client, None, leaves(stream, held, true))).await.ok()?,
+        };
         match busy.connect(view.timeouts().connect).await {
             Ok(stream) => {
                 view.went_well(&busy);

@@ -57,7 +57,11 @@ pub(super) async fn forward<S: Transport>(client: &mut Client<S>, job: Job) -> N
     let mut attempts = Attempts::default();
     let mut page = Page::new(503, "No server is available.");
     loop {
-        let (busy, afresh) = match attempts.next(&job, client).await {
+        let place = match attempts.at_once(&job, client) {
+            Some(place) => Ok(place),
+            None => Box::pin(attempts.next(&job, client)).await,
+        };
+        let (busy, afresh) = match place {
             Ok(place) => place,
             Err(NoPlace::Nobody) => break,
             Err(NoPlace::QueueFull | NoPlace::QueueTimeout) => {
@@ -123,10 +127,15 @@ struct Attempts {
 
 impl Attempts {
     /// A backend, and whether it must be a new connection.
-    async fn next<S: Transport>(&mut self, job: &Job, client: &mut Client<S>) -> Result<(BusyUpstream, bool), NoPlace> {
+    fn at_once<S>(&mut self, job: &Job, client: &Client<S>) -> Option<(BusyUpstream, bool)> {
         if let Some(same) = self.afresh.take() {
-            return Ok((same, true));
+            return Some((same, true));
         }
+        Some((self.tries.at_once(&job.view, client.address.ip(), job.preferred.as_ref())?, false))
+    }
+
+    /// The same when none is to be had at once.
+    async fn next<S: Transport>(&mut self, job: &Job, client: &mut Client<S>) -> Result<(BusyUpstream, bool), NoPlace> {
         let Client { stream, input, worker, address, counted, .. } = client;
         let before = input.len();
         let left = leaves(stream, input, false);

@@ -1,6 +1,6 @@
 //! `maxConnections`, and who waits for a place.
 
-use super::harness::*;
+use super::{harness::*, load::queue};
 use crate::{dataplane::Dataplane, model::BackendState};
 use std::{
     num::NonZeroUsize,

@@ -46,7 +46,27 @@ pub(in crate::dataplane) struct Tries {
 }
 
 impl Tries {
-    /// The next backend to try. `preferred` is the one that a cookie names; `left` resolves when the client leaves.
+    /// The next backend to try, if there is one that takes somebody new at once. `preferred` is the one that a cookie
+    /// names.
+    pub(in crate::dataplane) fn at_once(
+        &mut self,
+        view: &View,
+        client: IpAddr,
+        preferred: Option<&Rc<Upstream>>,
+    ) -> Option<BusyUpstream> {
+        if self.made > view.serving().retries {
+            return None;
+        }
+        let busy = view.seat(client, preferred.filter(|_| self.is_first()), &self.tried).ok()?;
+        self.made += 1;
+        if let Some(failed) = self.tried.last() {
+            failed.counters().redispatches.add(1);
+        }
+        Some(busy)
+    }
+
+    /// The next backend to try after all, when [`Tries::at_once`] had none; `left` resolves when the client leaves. Few
+    /// come here: keep the future on the heap, so that the others do not carry the room for it.
     pub(in crate::dataplane) async fn next(
         &mut self,
         worker: &Worker,
@@ -59,12 +79,11 @@ impl Tries {
             return Err(NoPlace::Nobody);
         }
         self.made += 1;
-        let preferred = preferred.filter(|_| self.tried.is_empty() && self.pauses == 0);
+        let preferred = preferred.filter(|_| self.is_first());
         let mut seat = view.seat(client, preferred, &self.tried);
         if matches!(seat, Err(NoSeat::Nobody)) && self.refused {
             let pause = (FIRST_PAUSE * (1 << self.pauses.min(8))).min(LONGEST_PAUSE);
-            // On the heap: few come here, and the others should not carry the room for it.
-            Box::pin(tokio::time::sleep(pause)).await;
+            tokio::time::sleep(pause).await;
             self.pauses += 1;
             self.tried.clear();
             seat = view.seat(client, None, &[]);
@@ -72,13 +91,16 @@ impl Tries {
         let place = match seat {
             Ok(busy) => Ok(busy),
             Err(NoSeat::Nobody) => Err(NoPlace::Nobody),
-            // On the heap for the same reason.
-            Err(NoSeat::Full(_)) => Box::pin(wait(worker, view, client, preferred, &self.tried, left)).await,
+            Err(NoSeat::Full(_)) => wait(worker, view, client, preferred, &self.tried, left).await,
         };
         if let (Ok(_), Some(failed)) = (&place, self.tried.last()) {
             failed.counters().redispatches.add(1);
         }
         place
+    }
+
+    fn is_first(&self) -> bool {
+        self.tried.is_empty() && self.pauses == 0
     }
 
     /// There was no connection to be had.
