@@ -27,7 +27,7 @@ pub(super) use tries::{NoPlace, Tries, leaves};
 use super::config::{Pool, PoolVersion};
 use crate::{
     balance::{Ask, Picker},
-    model::{PoolTimeouts, Serving, Sticky},
+    model::{PoolTimeouts, Serving, Sticky, format_duration},
 };
 use queue::{Place, Wants};
 use std::{
@@ -254,7 +254,8 @@ impl View {
             standing.eject(rule, now);
             upstream.counters().ejections.add(1);
             let (pool, backend) = (&self.version.config.pool.name, &upstream.name);
-            tracing::warn!(%pool, %backend, "backend is left alone for {:?}: too much has failed there", rule.period);
+            let period = format_duration(rule.period);
+            tracing::warn!(%pool, %backend, "backend is left alone for {period}: too much has failed there");
         }
     }
 

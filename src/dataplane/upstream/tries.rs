@@ -86,7 +86,8 @@ impl Tries {
             tokio::time::sleep(pause).await;
             self.pauses += 1;
             self.tried.clear();
-            seat = view.seat(client, None, &[]);
+            // Meanwhile the pool may have been edited, and for the better.
+            seat = worker.pool(&view.pool).view().seat(client, None, &[]);
         }
         let place = match seat {
             Ok(busy) => Ok(busy),
