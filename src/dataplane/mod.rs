@@ -10,7 +10,8 @@
 //! connections and finishes the old ones. What went through is counted ([`traffic`]), and [`Dataplane::quiet`] finds a
 //! good moment to take a VIP away.
 //!
-//! No worker waits for another, or takes a lock that another one takes, to serve a request. Nothing here adds or
+//! No worker waits for another, or takes a lock that another one takes, to serve a request; only those who wait in line
+//! for a backend that has all it may are given their turn under one. Nothing here adds or
 //! removes addresses, checks health or knows who owns a VIP.
 
 mod accept;

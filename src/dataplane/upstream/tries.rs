@@ -193,3 +193,40 @@ pub(in crate::dataplane) async fn leaves<S: AsyncRead + Unpin>(
     })
     .await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt;
+    use tokio::io::AsyncWriteExt;
+
+    #[tokio::test]
+    async fn what_a_client_says_while_it_waits_is_kept_up_to_a_limit() {
+        let (mut near, mut far) = tokio::io::duplex(8 * MUCH);
+        let mut held = b"before ".to_vec();
+        far.write_all(b"hello").await.unwrap();
+        assert!(leaves(&mut near, &mut held, false).now_or_never().is_none());
+        assert_eq!(held, b"before hello");
+        far.write_all(&vec![b'x'; 6 * MUCH]).await.unwrap();
+        assert!(leaves(&mut near, &mut held, false).now_or_never().is_none());
+        let kept = held.len();
+        assert!((MUCH..6 * MUCH).contains(&kept), "{kept}");
+        drop(far);
+        assert!(leaves(&mut near, &mut held, false).now_or_never().is_none(), "it is not listened to any more");
+        assert_eq!(held.len(), kept);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_closes_has_left_unless_it_may_half_close() {
+        for (said, may_half_close, left) in
+            [("", false, true), ("", true, true), ("hello", false, true), ("hello", true, false)]
+        {
+            let (mut near, mut far) = tokio::io::duplex(64);
+            far.write_all(said.as_bytes()).await.unwrap();
+            far.shutdown().await.unwrap();
+            let mut held = Vec::new();
+            let has_left = leaves(&mut near, &mut held, may_half_close).now_or_never().is_some();
+            assert_eq!((has_left, held.as_slice()), (left, said.as_bytes()), "{said:?} {may_half_close}");
+        }
+    }
+}
