@@ -10,7 +10,8 @@
 //! connections and finishes the old ones. What went through is counted ([`traffic`]), and [`Dataplane::quiet`] finds a
 //! good moment to take a VIP away.
 //!
-//! No worker waits for another, or takes a lock that another one takes, to serve a request. Nothing here adds or
+//! No worker waits for another, or takes a lock that another one takes, to serve a request; only those who wait in line
+//! for a backend that has all it may are given their turn under one. Nothing here adds or
 //! removes addresses, checks health or knows who owns a VIP.
 
 mod accept;
@@ -90,6 +91,8 @@ impl Dataplane {
         TrafficSnapshot {
             listeners: control.listener_traffic(),
             backends: control.backend_traffic(),
+            pools: control.pool_traffic(),
+            ejected: control.ejected(Instant::now()),
             accept_failures: workers().map(|w| w.accept_failures.get()).sum(),
             connections: workers().map(|w| w.connections.get()).sum(),
             max_connections: self.0.max_connections as u64,

@@ -4,7 +4,7 @@ use crate::{
     dataplane::Dataplane,
     model::{
         Backend, BackendTraffic, Balance, Check, Listener, ListenerConfig, ListenerTimeouts, ListenerTraffic, Name,
-        Pool, PoolConfig, PoolTimeouts, Protocol, ProxyConfig, Route, Sticky, TrafficSnapshot,
+        Pool, PoolConfig, PoolTimeouts, Protocol, ProxyConfig, Route, Serving, Sticky, TrafficSnapshot,
     },
 };
 use std::{
@@ -43,12 +43,7 @@ pub(super) struct Setup {
 impl Setup {
     /// An HTTP listener in front of these backends, `b0`, `b1` …
     pub(super) fn http(backends: &[SocketAddr]) -> Self {
-        let backend = |(i, address): (usize, &SocketAddr)| Backend {
-            name: name(&format!("b{i}")),
-            address: *address,
-            weight: 1,
-            backup: false,
-        };
+        let backend = |(i, address): (usize, &SocketAddr)| Backend::new(name(&format!("b{i}")), *address);
         let pool = Pool {
             name: name("pool"),
             balance: Balance::RoundRobin,
@@ -56,6 +51,7 @@ impl Setup {
             check: Check::default(),
             backends: backends.iter().enumerate().map(backend).collect(),
             timeouts: PoolTimeouts::default(),
+            serving: Serving::default(),
         };
         let listener = Listener {
             port: 1,

@@ -2,8 +2,12 @@
 
 mod bodies;
 mod early;
+mod edits;
+mod ejection;
 mod harness;
+mod limits;
 mod listeners;
+mod load;
 mod requests;
 mod retries;
 mod tcp;
