@@ -53,7 +53,7 @@ pub(super) enum Next {
 }
 
 /// Forwards a request and brings its response back.
-pub(super) async fn forward<S: Transport>(client: &mut Client<S>, job: Job) -> Next {
+pub(super) async fn forward<S: Transport>(client: &mut Client<S>, job: Box<Job>) -> Next {
     let mut attempts = Attempts::default();
     let mut page = Page::new(503, "No server is available.");
     loop {
