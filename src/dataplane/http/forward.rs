@@ -154,7 +154,8 @@ impl Attempts {
         if !afresh && let Some(stream) = upstream.take_idle(!job.repeatable) {
             return Ok((stream, true));
         }
-        upstream.connect(job.view.timeouts().connect).await.map(|stream| (stream, false)).map_err(|error| {
+        // On the heap: a connection that idles should not carry the room for connecting.
+        Box::pin(upstream.connect(job.view.timeouts().connect)).await.map(|stream| (stream, false)).map_err(|error| {
             self.tries.unreachable(&job.view, upstream, &error);
             match error {
                 ConnectError::Timeout => Page::new(504, "The server could not be reached in time."),
