@@ -83,7 +83,7 @@ pub(super) async fn forward<S: Transport>(client: &mut Client<S>, job: Job) -> N
         let (keep_alive, status) = (exchange.keeps_client(), exchange.status());
         match outcome {
             Outcome::Complete { reusable } => {
-                judge(&job.view, &busy, status);
+                job.view.answered(&busy, status);
                 if reusable {
                     busy.put_idle(stream);
                 }
@@ -105,14 +105,6 @@ pub(super) async fn forward<S: Transport>(client: &mut Client<S>, job: Job) -> N
     }
     let keep_alive = (job.keep_alive && client.requests.between_requests()).then_some(job.version);
     client.answer(&page, job.asked.head_only, keep_alive).await
-}
-
-/// What a whole response says about its backend.
-fn judge(view: &View, upstream: &Upstream, status: u16) {
-    match &view.serving().ejection {
-        Some(rule) if rule.on_5xx && status >= 500 => view.went_wrong(upstream),
-        _ => view.went_well(upstream),
-    }
 }
 
 /// Which connection is tried next.
