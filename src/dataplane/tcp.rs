@@ -69,7 +69,8 @@ async fn backend(
             Some(busy) => busy,
             None => Box::pin(tries.next(worker, &view, client, None, leaves(stream, held, true))).await.ok()?,
         };
-        match busy.connect(view.timeouts().connect).await {
+        // On the heap: a relay should not carry the room for connecting.
+        match Box::pin(busy.connect(view.timeouts().connect)).await {
             Ok(stream) => {
                 view.went_well(&busy);
                 return Some((stream, busy));

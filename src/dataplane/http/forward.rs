@@ -83,7 +83,7 @@ pub(super) async fn forward<S: Transport>(client: &mut Client<S>, job: Box<Job>)
         let (keep_alive, status) = (exchange.keeps_client(), exchange.status());
         match outcome {
             Outcome::Complete { reusable } => {
-                judge(&job.view, &busy, status);
+                job.view.answered(&busy, status);
                 if reusable {
                     busy.put_idle(stream);
                 }
@@ -105,14 +105,6 @@ pub(super) async fn forward<S: Transport>(client: &mut Client<S>, job: Box<Job>)
     }
     let keep_alive = (job.keep_alive && client.requests.between_requests()).then_some(job.version);
     client.answer(&page, job.asked.head_only, keep_alive).await
-}
-
-/// What a whole response says about its backend.
-fn judge(view: &View, upstream: &Upstream, status: u16) {
-    match &view.serving().ejection {
-        Some(rule) if rule.on_5xx && status >= 500 => view.went_wrong(upstream),
-        _ => view.went_well(upstream),
-    }
 }
 
 /// Which connection is tried next.
@@ -154,7 +146,8 @@ impl Attempts {
         if !afresh && let Some(stream) = upstream.take_idle(!job.repeatable) {
             return Ok((stream, true));
         }
-        upstream.connect(job.view.timeouts().connect).await.map(|stream| (stream, false)).map_err(|error| {
+        // On the heap: a connection that idles should not carry the room for connecting.
+        Box::pin(upstream.connect(job.view.timeouts().connect)).await.map(|stream| (stream, false)).map_err(|error| {
             self.tries.unreachable(&job.view, upstream, &error);
             match error {
                 ConnectError::Timeout => Page::new(504, "The server could not be reached in time."),
