@@ -63,11 +63,14 @@ async fn backend(
 ) -> Option<(TcpStream, BusyUpstream)> {
     let pool = listening.service.load().routes.fallback().cloned()?;
     let view = worker.pool(&pool).view();
+    let home = view.home(client);
     let mut tries = Tries::default();
     loop {
-        let busy = match tries.at_once(&view, client, None) {
+        let busy = match tries.at_once(&view, client.into(), home.as_ref()) {
             Some(busy) => busy,
-            None => Box::pin(tries.next(worker, &view, client, None, leaves(stream, held, true))).await.ok()?,
+            None => Box::pin(tries.next(worker, &view, client.into(), home.as_ref(), leaves(stream, held, true)))
+                .await
+                .ok()?,
         };
         // On the heap: a relay should not carry the room for connecting.
         match Box::pin(busy.connect(view.timeouts().connect)).await {

@@ -4,7 +4,7 @@ use crate::{
     dataplane::Dataplane,
     model::{
         Backend, BackendTraffic, Balance, Check, Listener, ListenerConfig, ListenerTimeouts, ListenerTraffic, Name,
-        Pool, PoolConfig, PoolTimeouts, Protocol, ProxyConfig, Route, Serving, Sticky, TrafficSnapshot,
+        Pool, PoolConfig, PoolTimeouts, Protocol, ProxyConfig, Route, Serving, Sticky, StickyCookie, TrafficSnapshot,
     },
 };
 use std::{
@@ -70,7 +70,7 @@ impl Setup {
     }
 
     pub(super) fn sticky(mut self) -> Self {
-        self.pool.sticky = Some(Sticky::Cookie { name: "LB".into() });
+        self.pool.sticky = Some(Sticky::Cookie(StickyCookie::named("LB")));
         self
     }
 

@@ -10,4 +10,5 @@ mod listeners;
 mod load;
 mod requests;
 mod retries;
+mod sticky;
 mod tcp;

@@ -5,17 +5,19 @@
 //! that a later version adds must be optional, and must not be written while it has its default: then old and new
 //! versions agree on the digests of the files that both understand.
 
+mod affinity;
 mod document;
 mod peer;
 mod pool;
 mod serving;
 mod vip;
 
+pub(super) use affinity::{
+    AppCookieSpec, BalanceBy, BalanceSpec, BalanceWord, CookieSpec, SameSiteSpec, StickySourceSpec, StickySpec, UriSpec,
+};
 pub use document::{document, file_name};
 pub(super) use peer::{HeartbeatSpec, PeerSpec};
-pub(super) use pool::{
-    BackendSpec, BalanceSpec, CheckSpec, CookieSpec, ExpectSpec, HttpCheckSpec, PoolSpec, PoolTimeoutsSpec, StickySpec,
-};
+pub(super) use pool::{BackendSpec, CheckSpec, ExpectSpec, HttpCheckSpec, PoolSpec, PoolTimeoutsSpec};
 pub(super) use serving::{EjectionSpec, IdleSpec, QueueSpec, ResolveSpec, StateSpec};
 pub(super) use vip::{
     ExactPathSpec, FailbackModeSpec, FailbackSpec, ListenerSpec, ListenerTimeoutsSpec, PathSpec, ProtocolSpec,

@@ -1,3 +1,4 @@
+use super::affinity::{BalanceSpec, StickySpec};
 use super::serving::{EjectionSpec, IdleSpec, QueueSpec, ResolveSpec, StateSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
@@ -9,7 +10,7 @@ pub(in crate::desired) struct PoolSpec {
     /// How a backend is chosen. Default "roundrobin".
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::desired) balance: Option<BalanceSpec>,
-    /// HTTP only: how a client is kept at the backend that it was given first. Default: it is not.
+    /// How a client is kept at the backend that it was given first. Default: it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::desired) sticky: Option<StickySpec>,
     /// How backends are watched. Default: a TCP connection each 2 s.
@@ -43,37 +44,6 @@ pub(in crate::desired) struct PoolSpec {
     /// How the names of backends are looked up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::desired) resolve: Option<ResolveSpec>,
-}
-
-/// How a backend is chosen, in HAProxy's words.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(in crate::desired) enum BalanceSpec {
-    /// In turn, in proportion to the weights.
-    RoundRobin,
-    /// The one with the fewest connections in proportion to its weight.
-    LeastConn,
-    /// By the address of the client.
-    Source,
-    /// The less loaded of two drawn by weight.
-    Random,
-}
-
-/// How a client is kept at the backend that it was given first.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(in crate::desired) struct StickySpec {
-    /// By a cookie that the proxy inserts.
-    pub(in crate::desired) cookie: CookieSpec,
-}
-
-/// A cookie that names the backend.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(in crate::desired) struct CookieSpec {
-    /// What the cookie is called.
-    #[schemars(length(min = 1), extend("examples" = ["LB"]))]
-    pub(in crate::desired) name: String,
 }
 
 /// How backends are watched.
