@@ -4,6 +4,8 @@ mod bodies;
 mod early;
 mod harness;
 mod listeners;
+mod recorder;
 mod requests;
 mod retries;
+mod smuggling;
 mod tcp;
