@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! watcher ──Snapshot──► reconcile ──ElectionInput, Held──► election
+//!    ├──► names ───NameTable────►│                            │
 //!    └──► checks ──HealthTable──►│ ◄──────ElectionView────────┘
 //!                                └──ProxyConfig──► data plane
 //! ```
@@ -29,7 +30,7 @@ use crate::{
         lease::{Leases, Progress},
         machine::HeldReport,
     },
-    health::{checker, track},
+    health::{checker, resolve, track},
     kernel::{announce::Announcer, instance::InstanceLock, limits, netlink::Netlink, ping::Pinger},
     model::{Desired, Name},
     reconcile::{Hands, Inputs, Outputs, ReconcileView, Reconciler},
@@ -192,7 +193,8 @@ impl Agent {
         let (snapshots, _) = desired::start(state).await;
 
         let wanted = only_desired(snapshots.clone());
-        let health = checker::start(wanted.clone());
+        let names = resolve::start(wanted.clone(), resolve::System);
+        let health = checker::start(resolve::resolved(wanted.clone(), names.clone()));
         let pings = track::start(wanted, pinger);
         let (leaving, leaving_out) = watch::channel(false);
         let remembered = standby::remembered(last_good_dir.clone(), report::now()).await;
@@ -222,6 +224,7 @@ impl Agent {
             leases: leases.clone(),
             standby: standby_out.clone(),
             health: health.clone(),
+            names: names.clone(),
             view: view_out.clone(),
             dataplane: dataplane.clone(),
         };
@@ -231,6 +234,7 @@ impl Agent {
         let mut parts = Parts::default();
         parts.watch("state watcher", snapshots.clone());
         parts.watch("health checker", health.clone());
+        parts.watch("resolver", names.clone());
         parts.watch("pinger of tracked addresses", pings.clone());
         parts.watch("HTTP endpoint", server.http.clone());
         parts.watch("lease keeper", leases.keeper());
@@ -238,6 +242,7 @@ impl Agent {
             desired: snapshots,
             election: election.view.clone(),
             health,
+            names,
             pings,
             leaving: leaving_out,
             standby: standby_out,

@@ -4,7 +4,10 @@ use crate::{
     dataplane::Dataplane,
     desired::Snapshot,
     election::{driver::ElectionInput, lease::Leases},
-    model::{ElectionView, Eligibility, HealthTable, Kind, Name, ObjectRef, Problem, Severity, Standby, VipView},
+    model::{
+        ElectionView, Eligibility, HealthTable, Kind, Name, NameTable, NameView, ObjectRef, Problem, Severity, Standby,
+        VipView,
+    },
     reconcile::ReconcileView,
     status::{Clock, Inputs, ProcessStatus, StateInputs, Status, process, server},
 };
@@ -32,6 +35,7 @@ pub(super) struct Reporter {
     pub(super) leases: Leases,
     pub(super) standby: watch::Receiver<Option<Standby>>,
     pub(super) health: watch::Receiver<Arc<HealthTable>>,
+    pub(super) names: watch::Receiver<Arc<NameTable>>,
     pub(super) view: watch::Receiver<Arc<ReconcileView>>,
     pub(super) dataplane: Dataplane,
 }
@@ -97,7 +101,7 @@ impl Reporter {
                 changed_at: Some(memory.changed_at),
                 problems: &snapshot.problems,
             },
-            desired: &snapshot.desired,
+            desired: &snapshot.desired.resolve(&self.names.borrow()),
             election: &self.election.borrow(),
             eligibility: &eligibility,
             lease: &self.leases.view(),
@@ -119,9 +123,20 @@ impl Reporter {
         let foreign = election.vips.iter().filter_map(|(vip, view)| foreign_holder(vip, view));
         let closed = view.listeners.values().filter_map(|result| result.as_ref().err());
         let closed = closed.map(|error| Problem::error("ListenFailed", error.clone()));
+        let names = self.names.borrow();
+        let unknown = names.iter().filter_map(|(host, view)| lookup_problem(host, view));
         let known = view.problems.iter().chain(&*self.election_problems.borrow()).chain(own).cloned().collect();
-        [known, foreign.collect(), closed.collect::<Vec<_>>()].concat()
+        [known, foreign.collect(), closed.collect(), unknown.collect::<Vec<_>>()].concat()
     }
+}
+
+fn lookup_problem(host: &str, view: &NameView) -> Option<Problem> {
+    let error = view.error.as_ref()?;
+    let stays = match view.address {
+        Some(address) => format!("its last address {address} stays in use"),
+        None => "its backends are out of rotation".to_owned(),
+    };
+    Some(Problem::warning("LookupFailed", format!("cannot look up {host}: {error}; {stays}")))
 }
 
 fn foreign_holder(vip: &Name, view: &VipView) -> Option<Problem> {

@@ -24,7 +24,7 @@ use std::net::IpAddr;
 pub struct Member {
     /// Its place in `Pool::backends`.
     pub index: usize,
-    /// 1–256.
+    /// 1–256; 100 times as much while one of them is warming up.
     pub weight: u32,
     /// Of its name: the same on every balancer.
     pub hash: u64,
@@ -54,6 +54,9 @@ impl Ask<'_> {
 trait Algorithm {
     /// The position in `members` of the choice; `None` if all of them were tried.
     fn pick(&mut self, members: &[Member], ask: &Ask<'_>) -> Option<usize>;
+
+    /// The weights of the members have changed. An algorithm that keeps anything made of them makes it anew.
+    fn reweigh(&mut self, _members: &[Member]) {}
 }
 
 /// The table of algorithms. `seed` tells the workers of a process apart, so that they do not all begin with the same
@@ -81,6 +84,14 @@ impl Picker {
         Self { members, algorithm }
     }
 
+    /// Gives the members other weights, by their place in `Pool::backends`, of any scale but not 0.
+    pub fn reweigh(&mut self, weight: impl Fn(usize) -> u32) {
+        for member in &mut self.members {
+            member.weight = weight(member.index);
+        }
+        self.algorithm.reweigh(&self.members);
+    }
+
     /// The place in `Pool::backends` of the choice; `None` if there is nothing (left) to choose from.
     pub fn pick(&mut self, ask: &Ask<'_>) -> Option<usize> {
         let position = match self.members.len() {
@@ -92,12 +103,17 @@ impl Picker {
     }
 }
 
+/// The places in `Pool::backends` of those that may get something new.
+pub fn in_rotation(config: &PoolConfig) -> Vec<usize> {
+    members(config).into_iter().map(|member| member.index).collect()
+}
+
 /// Those that may get something new: the regular backends, or the backups if there is no regular one.
 fn members(config: &PoolConfig) -> Vec<Member> {
     let usable = |backup: bool| -> Vec<Member> {
         let backends = config.pool.backends.iter().enumerate();
         backends
-            .filter(|(_, b)| b.backup == backup && b.weight > 0 && !config.down.contains(&b.name))
+            .filter(|(_, b)| b.backup == backup && b.takes_new() && config.is_up(b))
             .map(|(index, b)| Member { index, weight: b.weight.into(), hash: hash::bytes(b.name.as_bytes()) })
             .collect()
     };

@@ -13,11 +13,7 @@ pub(super) struct Random {
 
 impl Random {
     pub(super) fn new(members: &[Member], seed: u64) -> Self {
-        let cumulated = members.iter().scan(0, |sum, member| {
-            *sum += u64::from(member.weight);
-            Some(*sum)
-        });
-        Self { cumulated: cumulated.collect(), state: seed }
+        Self { cumulated: cumulated(members), state: seed }
     }
 
     /// SplitMix64: enough to spread load, no secret.
@@ -34,6 +30,10 @@ impl Random {
 }
 
 impl Algorithm for Random {
+    fn reweigh(&mut self, members: &[Member]) {
+        self.cumulated = cumulated(members);
+    }
+
     fn pick(&mut self, members: &[Member], ask: &Ask<'_>) -> Option<usize> {
         let drawn = [self.draw(), self.draw()];
         let allowed = drawn.into_iter().filter(|p| ask.allows(&members[*p]));
@@ -43,6 +43,14 @@ impl Algorithm for Random {
             (start..count).chain(0..start).find(|p| ask.allows(&members[*p]))
         })
     }
+}
+
+fn cumulated(members: &[Member]) -> Vec<u64> {
+    let sums = members.iter().scan(0, |sum, member| {
+        *sum += u64::from(member.weight);
+        Some(*sum)
+    });
+    sums.collect()
 }
 
 /// By load per weight. Equals are left in the order of the draw, which has done justice to the weights already.

@@ -6,10 +6,9 @@ use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc};
 fn pool(balance: Balance, backends: &[(&str, u16, bool)], down: &[&str]) -> PoolConfig {
     let name = |text: &str| Name::new(text).unwrap();
     let backends = backends.iter().map(|(text, weight, backup)| Backend {
-        name: name(text),
-        address: "192.0.2.1:80".parse().unwrap(),
         weight: *weight,
         backup: *backup,
+        ..Backend::new(name(text), "192.0.2.1:80".parse().unwrap())
     });
     PoolConfig {
         pool: Arc::new(Pool {
@@ -19,6 +18,7 @@ fn pool(balance: Balance, backends: &[(&str, u16, bool)], down: &[&str]) -> Pool
             check: Default::default(),
             backends: backends.collect(),
             timeouts: PoolTimeouts::default(),
+            serving: Default::default(),
         }),
         down: down.iter().map(|d| name(d)).collect(),
     }

@@ -4,17 +4,22 @@
 use super::{
     http::route::Routes,
     quiet::InFlight,
-    traffic::{BackendShard, ListenerShard, Sharded},
+    traffic::{ListenerShard, Sharded},
+    upstream::{BackendShared, Queue},
 };
-use crate::model::{ListenerTimeouts, Name, PoolConfig, Protocol};
+use crate::{
+    balance,
+    model::{ListenerTimeouts, Name, PoolConfig, Protocol},
+};
 use arc_swap::ArcSwap;
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
 };
+use tokio::time::Instant;
 
 /// A listening address while its sockets are open or connections that came through them live.
 pub(super) struct Listening {
@@ -54,26 +59,65 @@ pub(super) struct Pool {
     /// Unique in this process.
     pub(super) id: u64,
     pub(super) current: ArcSwap<PoolVersion>,
+    /// Who waits for a place at one of its backends.
+    pub(super) queue: Queue,
+    /// Held while one backend is ejected, lest two workers eject two at once of which only one may go.
+    pub(super) ejecting: Mutex<()>,
+}
+
+impl Pool {
+    pub(super) fn new(id: u64, version: PoolVersion) -> Self {
+        let current = ArcSwap::from_pointee(version);
+        Self { id, current, queue: Queue::default(), ejecting: Mutex::default() }
+    }
 }
 
 /// One version of a pool.
 pub(super) struct PoolVersion {
     pub(super) config: PoolConfig,
     /// In the order of its backends.
-    pub(super) counters: Vec<Arc<Sharded<BackendShard>>>,
+    pub(super) backends: Vec<Arc<BackendShared>>,
+    /// Places of those that may get something new.
+    pub(super) members: Vec<usize>,
+    /// Whether there is more to a choice than the algorithm: a limit, or an ejection.
+    pub(super) is_guarded: bool,
 }
 
 impl PoolVersion {
-    /// Backends that go by the same name go on with their counters.
-    pub(super) fn new(config: &PoolConfig, before: Option<&Self>, workers: usize) -> Self {
-        let counters = config.pool.backends.iter();
-        let counters = counters
-            .map(|b| before.and_then(|v| v.counters_of(&b.name)).unwrap_or_else(|| Arc::new(Sharded::new(workers))));
-        Self { config: config.clone(), counters: counters.collect() }
+    /// Backends that go by the same name go on with their counters. One that has not been in rotation, and is now, comes
+    /// up `now`.
+    pub(super) fn new(config: &PoolConfig, before: Option<&Self>, workers: usize, now: Instant) -> Self {
+        let backends = config.pool.backends.iter().map(|backend| {
+            let known = before.and_then(|before| before.known(&backend.name));
+            let was_up = before.is_none() || known.is_some_and(|(_, up)| up);
+            let shared = known.map_or_else(|| Arc::new(BackendShared::new(workers, now)), |(shared, _)| shared.clone());
+            if config.is_up(backend) && !was_up {
+                shared.comes_up(now);
+            }
+            shared
+        });
+        let backends = backends.collect();
+        let serving = &config.pool.serving;
+        let is_limited = config.pool.backends.iter().any(|backend| backend.max_connections.is_some());
+        let is_guarded = is_limited || serving.ejection.is_some();
+        Self { config: config.clone(), backends, members: balance::in_rotation(config), is_guarded }
     }
 
-    fn counters_of(&self, name: &Name) -> Option<Arc<Sharded<BackendShard>>> {
+    pub(super) fn place_of(&self, backend: &Arc<BackendShared>) -> Option<usize> {
+        self.backends.iter().position(|known| Arc::ptr_eq(known, backend))
+    }
+
+    pub(super) fn is_up(&self, place: usize) -> bool {
+        self.config.is_up(&self.config.pool.backends[place])
+    }
+
+    pub(super) fn limit(&self, place: usize) -> Option<u16> {
+        self.config.pool.backends[place].max_connections
+    }
+
+    /// The backend of this name, and whether it is up.
+    fn known(&self, name: &Name) -> Option<(&Arc<BackendShared>, bool)> {
         let place = self.config.pool.backends.iter().position(|b| b.name == *name)?;
-        Some(self.counters[place].clone())
+        Some((&self.backends[place], self.is_up(place)))
     }
 }

@@ -6,16 +6,17 @@ use super::{
     listen::{self, ListenError},
     quiet::InFlight,
     traffic::Sharded,
+    upstream::BackendShared,
     worker::{Command, WorkerHandle},
 };
-use crate::model::{BackendTraffic, ListenerConfig, ListenerTraffic, Name, ProxyConfig};
-use arc_swap::ArcSwap;
+use crate::model::{Backend, BackendTraffic, ListenerConfig, ListenerTraffic, Name, PoolTraffic, ProxyConfig};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     net::SocketAddr,
     sync::{Arc, Weak},
 };
+use tokio::time::Instant;
 
 /// What was applied, and what came of it.
 #[derive(Default)]
@@ -77,24 +78,43 @@ impl Control {
         let mut traffic = BTreeMap::new();
         for (name, pool) in &self.pools {
             let version = pool.current.load();
-            let counted = version.config.pool.backends.iter().zip(&version.counters);
-            traffic.extend(counted.map(|(backend, counters)| ((name.clone(), backend.name.clone()), counters.total())));
+            let counted = version.config.pool.backends.iter().zip(&version.backends);
+            let total = |(backend, shared): (&Backend, &Arc<BackendShared>)| {
+                ((name.clone(), backend.name.clone()), shared.counters.total())
+            };
+            traffic.extend(counted.map(total));
         }
         traffic
     }
 
+    pub(super) fn pool_traffic(&self) -> BTreeMap<Name, PoolTraffic> {
+        self.pools.iter().map(|(name, pool)| (name.clone(), pool.queue.traffic())).collect()
+    }
+
+    /// Backends that are left alone for what was met at them.
+    pub(super) fn ejected(&self, now: Instant) -> BTreeSet<(Name, Name)> {
+        let of = |(name, pool): (&Name, &Arc<Pool>)| {
+            let version = pool.current.load();
+            let places = 0..version.backends.len();
+            let out = places.filter(|place| version.is_ejected(*place, now));
+            out.map(|place| (name.clone(), version.config.pool.backends[place].name.clone())).collect::<Vec<_>>()
+        };
+        self.pools.iter().flat_map(of).collect()
+    }
+
     fn change_pools(&mut self, config: &ProxyConfig, workers: usize) {
+        let now = Instant::now();
         for (name, wanted) in &config.pools {
             let Some(pool) = self.pools.get(name) else {
                 self.pools_made += 1;
-                let version = PoolVersion::new(wanted, None, workers);
-                let pool = Pool { id: self.pools_made, current: ArcSwap::from_pointee(version) };
-                self.pools.insert(name.clone(), Arc::new(pool));
+                let version = PoolVersion::new(wanted, None, workers, now);
+                self.pools.insert(name.clone(), Arc::new(Pool::new(self.pools_made, version)));
                 continue;
             };
             let before = pool.current.load();
             if before.config != *wanted {
-                pool.current.store(Arc::new(PoolVersion::new(wanted, Some(&before), workers)));
+                pool.current.store(Arc::new(PoolVersion::new(wanted, Some(&before), workers, now)));
+                pool.queue.edited(pool);
             }
         }
     }

@@ -89,6 +89,8 @@ impl Dataplane {
         TrafficSnapshot {
             listeners: control.listener_traffic(),
             backends: control.backend_traffic(),
+            pools: control.pool_traffic(),
+            ejected: control.ejected(Instant::now()),
             accept_failures: workers().map(|w| w.accept_failures.get()).sum(),
             connections: workers().map(|w| w.connections.get()).sum(),
             max_connections: self.0.max_connections as u64,

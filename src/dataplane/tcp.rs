@@ -9,7 +9,7 @@ use super::{
     io::{Alarm, Output, Transport, poll_read_with},
     quiet::Exchanging,
     traffic::{BackendShard, ListenerShard, Sharded},
-    upstream::{BusyUpstream, View},
+    upstream::{BusyUpstream, Tries, leaves},
     worker::Worker,
 };
 use std::{
@@ -17,7 +17,6 @@ use std::{
     io,
     net::IpAddr,
     pin::Pin,
-    rc::Rc,
     sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
@@ -26,8 +25,6 @@ use tokio::{net::TcpStream, time::Instant};
 
 /// For so long a connection counts as an exchange: a move of the VIP should not meet its first words.
 pub(super) const YOUTH: Duration = Duration::from_secs(1);
-/// Backends that are tried for one connection or request.
-pub(super) const MAX_TRIES: usize = 4;
 
 /// Serves one connection to its end.
 pub(super) async fn serve(accepted: Accepted<TcpStream>) {
@@ -42,11 +39,12 @@ pub(super) async fn serve(accepted: Accepted<TcpStream>) {
     } = accepted;
     let counted = Counted::new(&listening, worker.index);
     let _ = client.set_nodelay(true);
-    let Some((mut backend, busy)) = backend(&listening, address.ip(), &worker).await else {
+    let mut held = Vec::new();
+    let Some((mut backend, busy)) = backend(&listening, &mut client, address.ip(), &mut held, &worker).await else {
         return client.reset_on_close();
     };
     let timeout = listening.service.load().timeouts.tunnel;
-    let mut relay = Relay::new(Vec::new(), Output::default());
+    let mut relay = Relay::new(held, Output::default());
     let count = |forth, back| count(counted.shard(), busy.counters(), forth, back);
     let result = relay.run(&mut client, &mut backend, timeout, Some(&mut exchanging), count).await;
     if result.is_err() {
@@ -55,20 +53,28 @@ pub(super) async fn serve(accepted: Accepted<TcpStream>) {
     }
 }
 
-/// A connection to the backend that the algorithm chooses, or to the next one if that fails.
-async fn backend(listening: &Listening, client: IpAddr, worker: &Worker) -> Option<(TcpStream, BusyUpstream)> {
+/// A connection to the backend that the algorithm chooses, or to the next one if that fails. What the client says while
+/// it waits for its turn goes to `held`.
+async fn backend(
+    listening: &Listening,
+    stream: &mut TcpStream,
+    client: IpAddr,
+    held: &mut Vec<u8>,
+    worker: &Worker,
+) -> Option<(TcpStream, BusyUpstream)> {
     let pool = listening.service.load().routes.fallback().cloned()?;
-    let view: Rc<View> = worker.pool(&pool).view();
-    let mut tried = Vec::new();
-    while tried.len() < MAX_TRIES {
-        let upstream = view.pick(client, &tried)?;
-        let busy = upstream.busy();
-        if let Ok(stream) = upstream.connect(view.timeouts().connect).await {
-            return Some((stream, busy));
+    let view = worker.pool(&pool).view();
+    let mut tries = Tries::default();
+    loop {
+        let busy = tries.next(worker, &view, client, None, leaves(stream, held, true)).await.ok()?;
+        match busy.connect(view.timeouts().connect).await {
+            Ok(stream) => {
+                view.went_well(&busy);
+                return Some((stream, busy));
+            }
+            Err(error) => tries.unreachable(&view, &busy, &error),
         }
-        tried.push(upstream);
     }
-    None
 }
 
 /// Counts a client's connection of a listener until it is dropped.

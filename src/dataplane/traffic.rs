@@ -86,6 +86,7 @@ counted!(BackendShard of BackendTraffic {
     retries,
     redispatches,
     failures,
+    ejections,
     bytes_in,
     bytes_out,
 });

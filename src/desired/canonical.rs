@@ -109,6 +109,36 @@ fn pool_spec(pool: &Pool) -> PoolSpec {
             connect: duration(pool.timeouts.connect, default.connect),
             response: duration(pool.timeouts.response, default.response),
         }),
+        retries: unless(pool.serving.retries, Serving::default().retries).map(Into::into),
+        idle: idle(pool.serving.idle),
+        queue: queue(pool.serving.queue, pool.timeouts.connect),
+        slow_start: pool.serving.slow_start.map(format_duration),
+        ejection: pool.serving.ejection.map(ejection),
+        resolve: unless_empty(ResolveSpec { interval: duration(pool.serving.resolve, Serving::default().resolve) }),
+    }
+}
+
+fn idle(limits: IdleLimits) -> Option<IdleSpec> {
+    let default = IdleLimits::default();
+    unless_empty(IdleSpec {
+        max: unless(limits.max, default.max).map(Into::into),
+        expiry: duration(limits.expiry, default.expiry),
+    })
+}
+
+fn queue(limits: QueueLimits, connect: Duration) -> Option<QueueSpec> {
+    unless_empty(QueueSpec {
+        max: unless(limits.max, QueueLimits::default().max).map(Into::into),
+        timeout: duration(limits.timeout, connect),
+    })
+}
+
+fn ejection(ejection: Ejection) -> EjectionSpec {
+    let default = Ejection::default();
+    EjectionSpec {
+        errors: unless(ejection.errors, default.errors).map(Into::into),
+        period: duration(ejection.period, default.period),
+        on_5xx: ejection.on_5xx,
     }
 }
 
@@ -141,9 +171,15 @@ fn expect_text(ranges: &[StatusRange]) -> Option<ExpectSpec> {
 fn backend(backend: &Backend) -> BackendSpec {
     BackendSpec {
         name: backend.name.to_string(),
-        address: backend.address.to_string(),
+        address: backend.address_text(),
         weight: unless(backend.weight.into(), 1),
         backup: backend.backup,
+        max_connections: backend.max_connections.map(Into::into),
+        state: match backend.state {
+            BackendState::Ready => None,
+            BackendState::Drain => Some(StateSpec::Drain),
+            BackendState::Maint => Some(StateSpec::Maint),
+        },
     }
 }
 

@@ -167,7 +167,8 @@ fn peer_claims<'a>(world: &'a World<'_>) -> impl Iterator<Item = (SocketAddr, Cl
 fn backend_claims<'a>(world: &'a World<'_>) -> impl Iterator<Item = (SocketAddr, Claim)> + 'a {
     world.pools.iter().flat_map(|pool| {
         let claim = |i| (refer(Kind::Pool, &pool.name), spec("backends").index(i).key("address"));
-        pool.backends.iter().enumerate().map(move |(i, backend)| (backend.address, claim(i)))
+        let fixed = pool.backends.iter().enumerate().filter(|(_, backend)| backend.is_known());
+        fixed.map(move |(i, backend)| (backend.address, claim(i)))
     })
 }
 

@@ -2,7 +2,7 @@
 
 use crate::model::{
     Backend, Balance, Check, Desired, Failback, FailbackMode, Heartbeat, Listener, ListenerTimeouts, Name, Peer, Pool,
-    PoolTimeouts, Protocol, Track, Vip, VipAddress,
+    PoolTimeouts, Protocol, Serving, Track, Vip, VipAddress,
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -16,12 +16,7 @@ pub(super) fn peer(peer: &str, addresses: &[&str]) -> Peer {
 }
 
 pub(super) fn pool(pool: &str, backends: &[&str]) -> Pool {
-    let backend = |(index, address): (usize, &&str)| Backend {
-        name: name(&format!("s{index}")),
-        address: address.parse().unwrap(),
-        weight: 1,
-        backup: false,
-    };
+    let backend = |(index, address): (usize, &&str)| Backend::new(name(&format!("s{index}")), address.parse().unwrap());
     Pool {
         name: name(pool),
         balance: Balance::RoundRobin,
@@ -29,6 +24,7 @@ pub(super) fn pool(pool: &str, backends: &[&str]) -> Pool {
         check: Check::default(),
         backends: backends.iter().enumerate().map(backend).collect(),
         timeouts: PoolTimeouts::default(),
+        serving: Serving::default(),
     }
 }
 

@@ -15,7 +15,9 @@
 //! names, so that the checks of a large farm spread over the interval and stay spread; then they are an interval apart.
 
 use super::{Answer, ask, threshold};
-use crate::model::{Backend, Check, CheckKind, CheckOutcome, Desired, Health, HealthTable, Name, format_duration};
+use crate::model::{
+    Backend, BackendState, Check, CheckKind, CheckOutcome, Desired, Health, HealthTable, Name, format_duration,
+};
 use std::{
     collections::BTreeMap,
     hash::{Hash, Hasher},
@@ -105,7 +107,7 @@ struct Question {
 impl Question {
     fn new(backend: &Backend, check: &Check) -> Self {
         // What does not change the question must not make two of them differ.
-        let backend = Backend { weight: 1, backup: false, ..backend.clone() };
+        let backend = Backend::new(backend.name.clone(), backend.address);
         Self { backend, kind: check.kind.clone(), interval: check.interval, timeout: check.timeout }
     }
 
@@ -130,6 +132,8 @@ impl Checker {
             .pools
             .values()
             .flat_map(|pool| pool.backends.iter().map(move |backend| (pool, backend)))
+            // Whoever works on it does not want it asked.
+            .filter(|(_, backend)| backend.state != BackendState::Maint && backend.is_known())
             .map(|(pool, backend)| ((pool.name.clone(), backend.name.clone()), (backend, &pool.check)))
             .collect();
         self.tasks.retain(|key, _| wanted.contains_key(key));

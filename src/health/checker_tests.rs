@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{Balance, Pool, PoolTimeouts, StatusRange};
+use crate::model::{Balance, Pool, PoolTimeouts, Serving, StatusRange};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -15,12 +15,13 @@ fn check() -> Check {
 }
 
 fn backend(name_of: &str, address: SocketAddr) -> Backend {
-    Backend { name: name(name_of), address, weight: 1, backup: false }
+    Backend::new(name(name_of), address)
 }
 
 fn pool(check: Check, backends: Vec<Backend>) -> Pool {
     let timeouts = PoolTimeouts::default();
-    Pool { name: name("web"), balance: Balance::default(), sticky: None, check, backends, timeouts }
+    let serving = Serving::default();
+    Pool { name: name("web"), balance: Balance::default(), sticky: None, check, backends, timeouts, serving }
 }
 
 fn desired(pool: Pool) -> Arc<Desired> {
@@ -48,6 +49,22 @@ async fn server(answer: watch::Receiver<&'static str>) -> (SocketAddr, Arc<Atomi
         }
     });
     (address, asked)
+}
+
+#[tokio::test]
+async fn who_is_in_maintenance_or_has_no_address_yet_is_not_asked() {
+    let (_answer, answers) = watch::channel("");
+    let (address, asked) = server(answers).await;
+    let works = Backend { state: BackendState::Maint, ..backend("a", address) };
+    let named = Backend::named(name("b"), "web.example".into(), 80);
+    let (state, wanted) = watch::channel(desired(pool(check(), vec![works, named, backend("c", address)])));
+    let table = start(wanted);
+    eventually(&table, |t| t.get(&key("c")).is_some_and(|health| health.passed > 2)).await;
+    assert_eq!(table.borrow().len(), 1);
+    let before = asked.load(Ordering::Relaxed);
+    state.send_replace(desired(pool(check(), vec![backend("a", address)])));
+    eventually(&table, |t| t.get(&key("a")).is_some_and(|health| health.up)).await;
+    assert!(asked.load(Ordering::Relaxed) > before && table.borrow().len() == 1);
 }
 
 fn http() -> Check {

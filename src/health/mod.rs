@@ -8,10 +8,13 @@
 //! [`track`] does the same for the addresses that a Vip pings. Its result is an opinion about *this node*, never about
 //! a backend: the health of a pool moves no Vip.
 //!
+//! [`resolve`] looks up the addresses of backends that go by a name.
+//!
 //! A new kind of check is one file beside [`tcp`] and one line in `ask`.
 
 pub mod checker;
 pub mod http;
+pub mod resolve;
 pub mod tcp;
 pub mod threshold;
 pub mod track;

@@ -9,12 +9,14 @@ mod election;
 mod health;
 mod lease;
 mod name;
+mod names;
 mod net;
 mod peer;
 mod pool;
 mod problem;
 mod proxy;
 mod reconcile;
+mod serving;
 mod standby;
 mod traffic;
 mod vip;
@@ -28,14 +30,16 @@ pub use election::{
 pub use health::{CheckOutcome, Health, HealthTable};
 pub use lease::LeaseView;
 pub use name::{Name, NameError};
+pub use names::{NameTable, NameView};
 pub use net::{Link, Mac, ObservedAddress, ObservedNeighbour, ObservedNetwork};
 pub use peer::{DEFAULT_HEARTBEAT_PORT, Heartbeat, Peer};
 pub use pool::{Backend, Balance, Check, CheckKind, Pool, PoolTimeouts, StatusRange, Sticky};
 pub use problem::{Position, Problem, Severity};
 pub use proxy::{ListenerConfig, PoolConfig, ProxyConfig};
 pub use reconcile::ReconcileStats;
+pub use serving::{BackendState, Ejection, IdleLimits, QueueLimits, Serving};
 pub use standby::Standby;
-pub use traffic::{BackendTraffic, ListenerTraffic, Responses, TrafficSnapshot};
+pub use traffic::{BackendTraffic, ListenerTraffic, PoolTraffic, Responses, TrafficSnapshot};
 pub use vip::{
     Failback, FailbackMode, Listener, ListenerTimeouts, PathMatch, Protocol, Redirect, Route, RouteAction, Scheme,
     Track, Vip, VipAddress,

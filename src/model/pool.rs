@@ -1,5 +1,8 @@
-use super::Name;
-use std::{net::SocketAddr, time::Duration};
+use super::{BackendState, Name, Serving};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 /// A set of backends that serve the same thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +19,8 @@ pub struct Pool {
     pub backends: Vec<Backend>,
     /// Limits on the backends' side.
     pub timeouts: PoolTimeouts,
+    /// How the backends are used.
+    pub serving: Serving,
 }
 
 /// `spec.balance`, in HAProxy's words.
@@ -115,12 +120,50 @@ pub struct StatusRange {
 pub struct Backend {
     /// Unique within the pool.
     pub name: Name,
-    /// Where it serves and is checked.
+    /// Where it serves and is checked. Of one with a `host` it is where that name led last, and unspecified (0.0.0.0)
+    /// while that is not known.
     pub address: SocketAddr,
+    /// The name that is looked up for the address, again and again, in lower case.
+    pub host: Option<String>,
     /// Its share, 0–256. Default 1. 0: no new requests except by stickiness.
     pub weight: u16,
     /// Used only while no backend without this mark is in rotation.
     pub backup: bool,
+    /// Requests and connections that it may be busy with at one time, over all threads of this balancer; kept idle
+    /// connections are not counted. `None`: any number.
+    pub max_connections: Option<u16>,
+    /// What the operator wants of it.
+    pub state: BackendState,
+}
+
+impl Backend {
+    /// One that has nothing but a name and an address.
+    pub fn new(name: Name, address: SocketAddr) -> Self {
+        Self { name, address, host: None, weight: 1, backup: false, max_connections: None, state: BackendState::Ready }
+    }
+
+    /// One whose name has not been looked up yet.
+    pub fn named(name: Name, host: String, port: u16) -> Self {
+        Self { host: Some(host), ..Self::new(name, SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port)) }
+    }
+
+    /// Whether there is an address to go to.
+    pub fn is_known(&self) -> bool {
+        !self.address.ip().is_unspecified()
+    }
+
+    /// As state writes it: `192.0.2.102:80` or `name.example:80`.
+    pub fn address_text(&self) -> String {
+        match &self.host {
+            Some(host) => format!("{host}:{}", self.address.port()),
+            None => self.address.to_string(),
+        }
+    }
+
+    /// Whether it may get new clients, as far as the operator is concerned.
+    pub fn takes_new(&self) -> bool {
+        self.weight > 0 && self.state == BackendState::Ready
+    }
 }
 
 /// Limits on the backends' side.

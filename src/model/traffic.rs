@@ -1,5 +1,8 @@
 use super::Name;
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
 
 /// What the data plane has carried: the sum over its threads at one moment. Counters only grow, for as long as what they
 /// are of is configured; those called a gauge go up and down.
@@ -9,6 +12,10 @@ pub struct TrafficSnapshot {
     pub listeners: BTreeMap<SocketAddr, ListenerTraffic>,
     /// By pool and backend.
     pub backends: BTreeMap<(Name, Name), BackendTraffic>,
+    /// By pool.
+    pub pools: BTreeMap<Name, PoolTraffic>,
+    /// By pool and backend: those that get nothing new for a while because too much has failed there.
+    pub ejected: BTreeSet<(Name, Name)>,
     /// Times that a thread could not accept for want of descriptors or memory.
     pub accept_failures: u64,
     /// Gauge: connections that clients have open, of all listeners that are or were.
@@ -59,10 +66,25 @@ pub struct BackendTraffic {
     pub redispatches: u64,
     /// Responses that never came, came too late, were malformed or broke off.
     pub failures: u64,
+    /// Times that too much failed here in a row, so that it got nothing new for a while.
+    pub ejections: u64,
     /// Bytes sent to the backend.
     pub bytes_in: u64,
     /// Bytes received from the backend.
     pub bytes_out: u64,
+}
+
+/// Those who found every backend of a pool busy with as much as it may.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PoolTraffic {
+    /// Gauge: requests and connections that wait for a place at a backend.
+    pub queued: u64,
+    /// Those that have waited.
+    pub queued_total: u64,
+    /// Those that have waited in vain for as long as the pool allows.
+    pub queue_timeouts: u64,
+    /// Those that were turned away because too many were waiting.
+    pub queue_refused: u64,
 }
 
 /// HTTP responses by the first digit of their status: 1xx (of which only 101 ends an exchange and is counted) to 5xx.

@@ -45,18 +45,13 @@ mod tests {
     use crate::{
         model::{
             Backend, Balance, Check, Health, Listener, ListenerTimeouts, PathMatch, PoolTimeouts, Protocol, Route,
-            VipAddress,
+            Serving, VipAddress,
         },
         plan::fixture::{desired, ip, name, start},
     };
 
     fn pool(text: &str) -> Arc<Pool> {
-        let backend = |text: &str| Backend {
-            name: name(text),
-            address: "192.0.2.102:80".parse().unwrap(),
-            weight: 1,
-            backup: false,
-        };
+        let backend = |text: &str| Backend::new(name(text), "192.0.2.102:80".parse().unwrap());
         Arc::new(Pool {
             name: name(text),
             balance: Balance::RoundRobin,
@@ -64,6 +59,7 @@ mod tests {
             check: Check::default(),
             backends: vec![backend("webA"), backend("webB")],
             timeouts: PoolTimeouts::default(),
+            serving: Serving::default(),
         })
     }
 

@@ -24,7 +24,9 @@ use crate::{
         fence,
         netlink::{Events, Netlink},
     },
-    model::{Desired, ElectionView, HealthTable, Name, ObservedNetwork, Problem, ReconcileStats, Standby, VipView},
+    model::{
+        Desired, ElectionView, HealthTable, Name, NameTable, ObservedNetwork, Problem, ReconcileStats, Standby, VipView,
+    },
     plan::{
         addresses::{self, AddressInputs, AddressPlan, AddressStep},
         announce::{self, AnnounceSchedule},
@@ -64,6 +66,8 @@ pub struct Inputs {
     pub election: watch::Receiver<Arc<ElectionView>>,
     /// Checks of backends.
     pub health: watch::Receiver<Arc<HealthTable>>,
+    /// Addresses of backends that go by a name.
+    pub names: watch::Receiver<Arc<NameTable>>,
     /// Tracked addresses that answer pings.
     pub pings: watch::Receiver<Arc<BTreeMap<IpAddr, bool>>>,
     /// True from SIGTERM on.
@@ -183,6 +187,7 @@ impl Reconciler {
             Ok(()) = inputs.standby.changed() => "standby",
             Ok(()) = inputs.desired.changed() => "state",
             Ok(()) = inputs.health.changed() => "health",
+            Ok(()) = inputs.names.changed() => "name",
             Ok(()) = inputs.pings.changed() => "ping",
             never = keep_beating(&self.outputs.beat) => match never {},
             () = sleep_until(refresh) => "refresh",
@@ -223,7 +228,8 @@ impl Reconciler {
         self.tell_held(&desired, &network);
 
         let health = self.inputs.health.borrow_and_update().clone();
-        let listeners = self.hands.dataplane.apply(Arc::new(proxy::plan(&self.me, &desired, &health)));
+        let resolved = desired.resolve(&self.inputs.names.borrow_and_update());
+        let listeners = self.hands.dataplane.apply(Arc::new(proxy::plan(&self.me, &resolved, &health)));
         let listeners = listeners.into_iter().map(|(at, result)| (at, result.map_err(|error| error.to_string())));
 
         let failed = !problems.is_empty();

@@ -5,8 +5,8 @@ use crate::model::{
     Backend, BackendTraffic, Balance, Check, CheckKind, CheckOutcome, Desired, Digest, ElectionEvent, ElectionView,
     Eligibility, Failback, FailbackMode, Health, HealthTable, Heartbeat, Kind, LeaseView, Link, Listener,
     ListenerTimeouts, ListenerTraffic, Mac, Name, ObjectRef, ObservedAddress, ObservedNetwork, PathView, Peer,
-    PeerView, Pool, PoolTimeouts, Position, Problem, Protocol, ReconcileStats, Responses, Role, Standby, Standing,
-    StatusRange, Track, TrafficSnapshot, Vip, VipAddress, VipView,
+    PeerView, Pool, PoolTimeouts, PoolTraffic, Position, Problem, Protocol, ReconcileStats, Responses, Role, Serving,
+    Standby, Standing, StatusRange, Track, TrafficSnapshot, Vip, VipAddress, VipView,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -219,7 +219,7 @@ fn vip() -> Vip {
 }
 
 fn pool() -> Pool {
-    let backend = |text, address, weight, backup| Backend { name: name(text), address: at(address), weight, backup };
+    let backend = |text, address, weight, backup| Backend { weight, backup, ..Backend::new(name(text), at(address)) };
     let expect = vec![StatusRange { first: 200, last: 399 }];
     Pool {
         name: name("web"),
@@ -232,6 +232,7 @@ fn pool() -> Pool {
             backend("sorry", "192.0.2.110:80", 1, true),
         ],
         timeouts: PoolTimeouts::default(),
+        serving: Serving::default(),
     }
 }
 
@@ -376,10 +377,14 @@ fn traffic() -> TrafficSnapshot {
         retries: 1,
         redispatches: 3,
         failures: 6,
+        ejections: 2,
     };
+    let queue = PoolTraffic { queued: 3, queued_total: 40, queue_timeouts: 8, queue_refused: 9 };
     TrafficSnapshot {
         listeners: BTreeMap::from([(at("198.51.100.10:80"), listener)]),
         backends: BTreeMap::from([((name("web"), name("webA")), backend)]),
+        pools: BTreeMap::from([(name("web"), queue)]),
+        ejected: BTreeSet::new(),
         accept_failures: 7,
         connections: 5,
         max_connections: 4000,

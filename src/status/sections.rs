@@ -5,8 +5,8 @@ use super::{
     StandingStatus, Timestamp, VipAddressStatus, VipStatus,
 };
 use crate::model::{
-    Backend, Check, CheckKind, FailbackMode, Health, Listener, PathView, Peer, PeerView, Pool, Responses, Role,
-    Standing, Vip, VipAddress, VipView, format_duration,
+    Backend, BackendState, Check, CheckKind, FailbackMode, Health, Listener, PathView, Peer, PeerView, Pool, Responses,
+    Role, Standing, Vip, VipAddress, VipView, format_duration,
 };
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -208,6 +208,7 @@ fn path_status(path: &PathView) -> PathStatus {
 fn pool_status(pool: &Pool, inputs: &Inputs<'_>) -> PoolStatus {
     let backends: Vec<_> = pool.backends.iter().map(|backend| backend_status(pool, backend, inputs)).collect();
     let up = backends.iter().filter(|backend| backend.up).count();
+    let queue = inputs.traffic.pools.get(&pool.name).copied().unwrap_or_default();
     PoolStatus {
         name: pool.name.to_string(),
         balance: pool.balance.as_str().to_owned(),
@@ -215,6 +216,10 @@ fn pool_status(pool: &Pool, inputs: &Inputs<'_>) -> PoolStatus {
         up,
         total: backends.len(),
         on_backup: up > 0 && backends.iter().all(|backend| backend.backup || !backend.up),
+        queued: queue.queued,
+        queued_total: queue.queued_total,
+        queue_timeouts: queue.queue_timeouts,
+        queue_refused: queue.queue_refused,
         backends,
     }
 }
@@ -234,9 +239,14 @@ fn backend_status(pool: &Pool, backend: &Backend, inputs: &Inputs<'_>) -> Backen
     BackendStatus {
         name: backend.name.to_string(),
         address: backend.address,
+        host: backend.host.clone(),
         weight: backend.weight,
         backup: backend.backup,
-        up: health.is_none_or(|health| health.up),
+        up: backend.state != BackendState::Maint && backend.is_known() && health.is_none_or(|health| health.up),
+        state: backend.state.as_str().to_owned(),
+        ejected: inputs.traffic.ejected.contains(&key),
+        ejections: traffic.ejections,
+        max_connections: backend.max_connections,
         since: health.map(|health| inputs.clock.wall_of(health.since)),
         transitions: health.map_or(0, |health| health.transitions),
         against: health.map_or(0, |health| health.against),

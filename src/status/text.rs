@@ -141,7 +141,7 @@ fn pools(status: &Status) -> Vec<Vec<String>> {
 }
 
 fn backend_cells(backend: &BackendStatus, status: &Status) -> Vec<String> {
-    let state = if backend.up { "up" } else { "DOWN" };
+    let state = backend.in_a_word();
     let backup = if backend.backup { " (backup)" } else { "" };
     let check = match &backend.last_check {
         Some(last) => format!("{} in {:.1} ms", last.detail, last.seconds * 1e3),
@@ -149,7 +149,7 @@ fn backend_cells(backend: &BackendStatus, status: &Status) -> Vec<String> {
     };
     vec![
         backend.name.clone(),
-        backend.address.to_string(),
+        backend.place(),
         format!("{state}{backup}"),
         ago(backend.since, status),
         backend.active.to_string(),

@@ -202,6 +202,14 @@ pub struct PoolStatus {
     pub total: usize,
     /// Only backup backends are in rotation.
     pub on_backup: bool,
+    /// Requests and connections that wait for a place at a backend now.
+    pub queued: u64,
+    /// Those that have waited.
+    pub queued_total: u64,
+    /// Those that have waited in vain for as long as they may.
+    pub queue_timeouts: u64,
+    /// Those that were turned away because too many were waiting.
+    pub queue_refused: u64,
     /// In the order of the file.
     pub backends: Vec<BackendStatus>,
 }
@@ -212,8 +220,11 @@ pub struct PoolStatus {
 pub struct BackendStatus {
     /// Unique within the pool.
     pub name: String,
-    /// Where it serves.
+    /// Where it serves; `0.0.0.0` while its name has not been looked up.
     pub address: SocketAddr,
+    /// The name that is looked up for the address, if it has one.
+    #[serde(default)]
+    pub host: Option<String>,
     /// Its share.
     pub weight: u16,
     /// Used only while no other is in rotation.
@@ -221,6 +232,18 @@ pub struct BackendStatus {
     pub backup: bool,
     /// In rotation.
     pub up: bool,
+    /// What the operator wants of it: `ready`, `drain` or `maint`. Empty: an older agent's.
+    #[serde(default)]
+    pub state: String,
+    /// Left alone for a while because too much has failed there, although it is up.
+    #[serde(default)]
+    pub ejected: bool,
+    /// Times that it was.
+    #[serde(default)]
+    pub ejections: u64,
+    /// Requests and connections that it may be busy with at one time; `null`: any number.
+    #[serde(default)]
+    pub max_connections: Option<u16>,
     /// Since when `up` has its value; `null` before the first check.
     #[serde(default)]
     pub since: Option<Timestamp>,
@@ -272,6 +295,28 @@ pub struct BackendStatus {
     /// Responses that never came, came too late, were malformed or broke off.
     #[serde(default)]
     pub failures: u64,
+}
+
+impl BackendStatus {
+    /// Where it serves, for a table: `192.0.2.102:80`, or `web.example:80 (192.0.2.102)`.
+    pub fn place(&self) -> String {
+        match &self.host {
+            None => self.address.to_string(),
+            Some(host) if self.address.ip().is_unspecified() => format!("{host}:{} (not found)", self.address.port()),
+            Some(host) => format!("{host}:{} ({})", self.address.port(), self.address.ip()),
+        }
+    }
+
+    /// How it is, for a table: `up`, `drain`, `ejected`, `DOWN` or `maint`.
+    pub fn in_a_word(&self) -> &'static str {
+        match (&*self.state, self.up, self.ejected) {
+            ("maint", ..) => "maint",
+            (_, false, _) => "DOWN",
+            (_, _, true) => "ejected",
+            ("drain", ..) => "drain",
+            _ => "up",
+        }
+    }
 }
 
 /// How a check ended.

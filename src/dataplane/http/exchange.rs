@@ -102,6 +102,11 @@ impl<'a, S: Transport, B: Transport> Exchange<'a, S, B> {
         self.receiver.keep_alive
     }
 
+    /// Of the response that the client has got.
+    pub(super) fn status(&self) -> u16 {
+        self.receiver.status
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
         self.waiting = Waiting::Backend;
         if let Poll::Ready(Err(outcome)) = self.poll_send(cx) {

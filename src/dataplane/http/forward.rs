@@ -3,6 +3,9 @@
 //! A request is sent a second time only if the first one cannot have been processed – there was no connection, or no
 //! byte went out on it – or if processing it twice is meant to be like once (idempotent, RFC 9110 section 9.2.2) and not
 //! a byte of a response has come. Nothing of the body may have been read, for it is not kept.
+//!
+//! How often and where is the pool's business ([`Tries`]). One case is apart: a kept connection that has died is no sign
+//! of anything but its age, so the same backend gets the request again on a new one, whatever else was tried.
 
 use super::{
     client::Client,
@@ -12,8 +15,7 @@ use super::{
 };
 use crate::dataplane::{
     io::Transport,
-    tcp::MAX_TRIES,
-    upstream::{BusyUpstream, ConnectError, Upstream, View},
+    upstream::{BusyUpstream, ConnectError, NoPlace, Tries, Upstream, View, leaves},
 };
 use std::rc::Rc;
 use tokio::net::TcpStream;
@@ -54,31 +56,45 @@ pub(super) enum Next {
 pub(super) async fn forward<S: Transport>(client: &mut Client<S>, job: Job) -> Next {
     let mut attempts = Attempts::default();
     let mut page = Page::new(503, "No server is available.");
-    while let Some(upstream) = attempts.next(&job, client) {
-        let busy = upstream.busy();
-        let (mut stream, reused) = match attempts.connection(&upstream, &job).await {
+    loop {
+        let (busy, afresh) = match attempts.next(&job, client).await {
+            Ok(place) => place,
+            Err(NoPlace::Nobody) => break,
+            Err(NoPlace::QueueFull | NoPlace::QueueTimeout) => {
+                page = Page::new(503, "The servers are busy.");
+                break;
+            }
+            Err(NoPlace::ClientGone) => return Next::Drop,
+        };
+        let (mut stream, reused) = match attempts.connection(&busy, afresh, &job).await {
             Ok(connection) => connection,
             Err(error) => {
                 page = error;
                 continue;
             }
         };
-        upstream.counters().requests.add(1);
-        let mut exchange = Exchange::new(client, &mut stream, &job, &upstream);
+        busy.counters().requests.add(1);
+        let mut exchange = Exchange::new(client, &mut stream, &job, &busy);
         let outcome = exchange.run().await;
-        let keep_alive = exchange.keeps_client();
+        let (keep_alive, status) = (exchange.keeps_client(), exchange.status());
         match outcome {
             Outcome::Complete { reusable } => {
+                judge(&job.view, &busy, status);
                 if reusable {
-                    upstream.put_idle(stream);
+                    busy.put_idle(stream);
                 }
                 return if keep_alive { Next::KeepAlive } else { Next::Close };
             }
-            Outcome::Switched => return Next::Tunnel(stream, busy),
-            Outcome::NoResponse { sent } if attempts.again(&upstream, reused, sent, &job) => {}
+            Outcome::Switched => {
+                job.view.went_well(&busy);
+                return Next::Tunnel(stream, busy);
+            }
+            Outcome::NoResponse { sent } if !sent || job.repeatable && !attempts.suspect => {
+                attempts.go_on(busy, reused, sent, &job);
+            }
             other => {
                 stream.reset_on_close();
-                return fail(client, other, &job, &upstream).await;
+                return fail(client, other, &job, &busy).await;
             }
         }
         page = Page::new(502, "The server closed the connection without an answer.");
@@ -87,39 +103,50 @@ pub(super) async fn forward<S: Transport>(client: &mut Client<S>, job: Job) -> N
     client.answer(&page, job.asked.head_only, keep_alive).await
 }
 
+/// What a whole response says about its backend.
+fn judge(view: &View, upstream: &Upstream, status: u16) {
+    match &view.serving().ejection {
+        Some(rule) if rule.on_5xx && status >= 500 => view.went_wrong(upstream),
+        _ => view.went_well(upstream),
+    }
+}
+
 /// Which connection is tried next.
 #[derive(Default)]
 struct Attempts {
-    tried: Vec<Rc<Upstream>>,
-    count: usize,
-    /// A kept connection to this backend has died: the same again, on a new one.
-    afresh: Option<Rc<Upstream>>,
+    tries: Tries,
+    /// A kept connection to this backend has died: the same again, on a new one. The place there is kept.
+    afresh: Option<BusyUpstream>,
     /// A new connection has died of the request. It may be the request: one more backend gets it, and no other.
     suspect: bool,
 }
 
 impl Attempts {
-    fn next<S>(&mut self, job: &Job, client: &Client<S>) -> Option<Rc<Upstream>> {
-        self.count += 1;
-        if let Some(same) = &self.afresh {
-            return Some(same.clone());
+    /// A backend, and whether it must be a new connection.
+    async fn next<S: Transport>(&mut self, job: &Job, client: &mut Client<S>) -> Result<(BusyUpstream, bool), NoPlace> {
+        if let Some(same) = self.afresh.take() {
+            return Ok((same, true));
         }
-        if self.count > MAX_TRIES {
-            return None;
-        }
-        let preferred = job.preferred.as_ref().filter(|_| self.tried.is_empty()).cloned();
-        preferred.or_else(|| job.view.pick(client.address.ip(), &self.tried))
+        let Client { stream, input, worker, address, counted, .. } = client;
+        let before = input.len();
+        let left = leaves(stream, input, false);
+        let place = self.tries.next(worker, &job.view, address.ip(), job.preferred.as_ref(), left).await;
+        counted.shard().bytes_in.add((input.len() - before) as u64);
+        Ok((place?, false))
     }
 
     /// A connection, and whether it has been used before.
-    async fn connection(&mut self, upstream: &Rc<Upstream>, job: &Job) -> Result<(TcpStream, bool), Page> {
-        if self.afresh.take().is_none()
-            && let Some(stream) = upstream.take_idle(!job.repeatable)
-        {
+    async fn connection(
+        &mut self,
+        upstream: &Rc<Upstream>,
+        afresh: bool,
+        job: &Job,
+    ) -> Result<(TcpStream, bool), Page> {
+        if !afresh && let Some(stream) = upstream.take_idle(!job.repeatable) {
             return Ok((stream, true));
         }
         upstream.connect(job.view.timeouts().connect).await.map(|stream| (stream, false)).map_err(|error| {
-            self.tried.push(upstream.clone());
+            self.tries.unreachable(&job.view, upstream, &error);
             match error {
                 ConnectError::Timeout => Page::new(504, "The server could not be reached in time."),
                 ConnectError::Failed(error) => {
@@ -130,25 +157,25 @@ impl Attempts {
         })
     }
 
-    /// After a connection that brought no byte of a response. False: it must not be tried again.
-    fn again(&mut self, upstream: &Rc<Upstream>, reused: bool, sent: bool, job: &Job) -> bool {
-        if sent && (!job.repeatable || self.suspect) {
-            return false;
-        }
+    /// After a connection that brought no byte of a response.
+    fn go_on(&mut self, busy: BusyUpstream, reused: bool, sent: bool, job: &Job) {
         self.suspect |= sent && !reused;
         if reused {
-            upstream.counters().retries.add(1);
-            self.afresh = Some(upstream.clone());
+            busy.counters().retries.add(1);
+            self.afresh = Some(busy);
         } else {
-            upstream.counters().failures.add(1);
-            self.tried.push(upstream.clone());
+            busy.counters().failures.add(1);
+            self.tries.useless(&job.view, &busy);
         }
-        true
     }
 }
 
 /// Tells the client as much as it can still be told.
 async fn fail<S: Transport>(client: &mut Client<S>, outcome: Outcome, job: &Job, upstream: &Upstream) -> Next {
+    let failed = || {
+        upstream.counters().failures.add(1);
+        job.view.went_wrong(upstream);
+    };
     let page = match outcome {
         Outcome::ClientGone => return Next::Drop,
         Outcome::ClientLate { answered: true } => return Next::Reset,
@@ -162,20 +189,20 @@ async fn fail<S: Transport>(client: &mut Client<S>, outcome: Outcome, job: &Job,
             Page::new(refusal.status, refusal.reason)
         }
         Outcome::Truncated => {
-            upstream.counters().failures.add(1);
+            failed();
             return Next::Reset;
         }
         Outcome::BadResponse(bad) => {
-            upstream.counters().failures.add(1);
+            failed();
             tracing::debug!(backend = %upstream.name, %bad, "bad response");
             Page::new(502, "The server's answer makes no sense.")
         }
         Outcome::BackendLate => {
-            upstream.counters().failures.add(1);
+            failed();
             Page::new(504, "The server did not answer in time.")
         }
         Outcome::NoResponse { .. } | Outcome::Complete { .. } | Outcome::Switched => {
-            upstream.counters().failures.add(1);
+            failed();
             Page::new(502, "The server closed the connection without an answer.")
         }
     };

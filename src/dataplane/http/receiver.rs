@@ -11,6 +11,8 @@ pub(super) struct Receiver {
     /// Of a head that has not come whole.
     partial: Vec<u8>,
     pub(super) stage: Stage,
+    /// Of the last head, if there was one.
+    pub(super) status: u16,
     writer: BodyWriter,
     pub(super) keep_alive: bool,
     pub(super) reusable: bool,
@@ -52,6 +54,7 @@ impl Receiver {
             responses,
             partial: Vec::new(),
             stage: Stage::Nothing,
+            status: 0,
             writer: BodyWriter::Plain,
             keep_alive: false,
             reusable: false,
@@ -125,6 +128,7 @@ impl Receiver {
                 }
                 ResponseEvent::Head(head) => {
                     answer.count(head.status);
+                    self.status = head.status;
                     (self.writer, self.keep_alive) = head.write_forward(&answer.reply, output.buffer());
                     self.reusable = head.persistent;
                     self.stage = Stage::Body;

@@ -4,7 +4,7 @@ use crate::{
     dataplane::Dataplane,
     model::{
         Backend, BackendTraffic, Balance, Check, Listener, ListenerConfig, ListenerTimeouts, ListenerTraffic, Name,
-        Pool, PoolConfig, PoolTimeouts, Protocol, ProxyConfig, Route, Sticky, TrafficSnapshot,
+        Pool, PoolConfig, PoolTimeouts, PoolTraffic, Protocol, ProxyConfig, Route, Serving, Sticky, TrafficSnapshot,
     },
 };
 use std::{
@@ -43,12 +43,7 @@ pub(super) struct Setup {
 impl Setup {
     /// An HTTP listener in front of these backends, `b0`, `b1` …
     pub(super) fn http(backends: &[SocketAddr]) -> Self {
-        let backend = |(i, address): (usize, &SocketAddr)| Backend {
-            name: name(&format!("b{i}")),
-            address: *address,
-            weight: 1,
-            backup: false,
-        };
+        let backend = |(i, address): (usize, &SocketAddr)| Backend::new(name(&format!("b{i}")), *address);
         let pool = Pool {
             name: name("pool"),
             balance: Balance::RoundRobin,
@@ -56,6 +51,7 @@ impl Setup {
             check: Check::default(),
             backends: backends.iter().enumerate().map(backend).collect(),
             timeouts: PoolTimeouts::default(),
+            serving: Serving::default(),
         };
         let listener = Listener {
             port: 1,
@@ -92,6 +88,17 @@ impl Setup {
     /// Of the backends' side.
     pub(super) fn pool_timeouts(mut self, change: impl FnOnce(&mut PoolTimeouts)) -> Self {
         change(&mut self.pool.timeouts);
+        self
+    }
+
+    pub(super) fn serving(mut self, change: impl FnOnce(&mut Serving)) -> Self {
+        change(&mut self.pool.serving);
+        self
+    }
+
+    /// Each backend of the pool.
+    pub(super) fn backends(mut self, change: impl FnMut(&mut Backend)) -> Self {
+        self.pool.backends.iter_mut().for_each(change);
         self
     }
 
@@ -160,6 +167,11 @@ pub(super) fn listener(traffic: &TrafficSnapshot) -> ListenerTraffic {
 /// Of the backend `b0`, `b1` …
 pub(super) fn backend(traffic: &TrafficSnapshot, number: usize) -> BackendTraffic {
     traffic.backends[&(name("pool"), name(&format!("b{number}")))]
+}
+
+/// Of the only pool.
+pub(super) fn queue(traffic: &TrafficSnapshot) -> PoolTraffic {
+    traffic.pools[&name("pool")]
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test's patience")]

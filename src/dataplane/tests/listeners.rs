@@ -1,6 +1,6 @@
 //! Listeners that come, change and go, under load; how much a worker takes on; how it all ends.
 
-use super::harness::*;
+use super::{harness::*, load::Load};
 use crate::{
     dataplane::{Dataplane, ListenError},
     model::{ListenerConfig, Protocol, ProxyConfig},
@@ -9,68 +9,12 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     num::NonZeroUsize,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
-    },
+    sync::Arc,
     thread,
     time::Duration,
 };
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: t\r\n\r\n";
-
-/// Clients that ask without a pause and count what goes wrong.
-struct Load {
-    stop: Arc<AtomicBool>,
-    good: Arc<AtomicUsize>,
-    clients: Vec<thread::JoinHandle<Vec<String>>>,
-}
-
-impl Load {
-    fn start(address: SocketAddr) -> Self {
-        let (stop, good) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let client = |kept: bool| {
-            let (stop, good) = (stop.clone(), good.clone());
-            thread::spawn(move || ask_on(address, kept, &stop, &good))
-        };
-        let clients = vec![client(true), client(true), client(false), client(false)];
-        Self { stop, good, clients }
-    }
-
-    fn good(&self) -> usize {
-        self.good.load(SeqCst)
-    }
-
-    /// Waits until some more requests have been answered.
-    fn goes_on(&self) {
-        let before = self.good();
-        eventually("the load goes on", || self.good() > before + 40);
-    }
-
-    fn end(self) {
-        self.stop.store(true, SeqCst);
-        for client in self.clients {
-            assert_eq!(client.join().unwrap(), Vec::<String>::new());
-        }
-    }
-}
-
-fn ask_on(address: SocketAddr, kept: bool, stop: &AtomicBool, good: &AtomicUsize) -> Vec<String> {
-    let mut failures = Vec::new();
-    let mut kept_wire: Option<Wire> = None;
-    while !stop.load(SeqCst) && failures.is_empty() {
-        let mut wire = kept_wire.take().unwrap_or_else(|| Wire::new(TcpStream::connect(address).unwrap()));
-        wire.send(GET);
-        match wire.try_message(false) {
-            Ok(response) if response.status() == 200 => {
-                good.fetch_add(1, SeqCst);
-                kept_wire = Some(wire).filter(|_| kept && response.field("connection") != Some("close"));
-            }
-            other => failures.push(format!("{other:?}")),
-        }
-    }
-    failures
-}
 
 #[test]
 fn edits_under_load_fail_no_request() {

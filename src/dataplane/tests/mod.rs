@@ -2,9 +2,13 @@
 
 mod bodies;
 mod early;
+mod edits;
+mod ejection;
 mod harness;
+mod limits;
 mod listeners;
 mod recorder;
+mod load;
 mod requests;
 mod retries;
 mod smuggling;

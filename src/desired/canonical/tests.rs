@@ -55,22 +55,54 @@ fn checks() -> impl Strategy<Value = Check> {
 }
 
 fn pools() -> impl Strategy<Value = Object> {
-    let backend = (sockets(), 1u16..=256, any::<bool>());
+    let states = prop::sample::select(vec![BackendState::Ready, BackendState::Drain, BackendState::Maint]);
+    let host = prop::option::weighted(0.2, "[a-z]{1,9}\\.example");
+    let backend = (sockets(), host, 1u16..=256, any::<bool>(), prop::option::of(1u16..), states);
     let backends = prop::collection::btree_map(names(), backend, 1..4).prop_map(|backends| {
         let mut seen: BTreeMap<SocketAddr, ()> = BTreeMap::new();
         let backends = backends.into_iter().filter(|(_, (address, ..))| seen.insert(*address, ()).is_none());
-        backends.map(|(name, (address, weight, backup))| Backend { name, address, weight, backup }).collect::<Vec<_>>()
+        let bare = |name, host: Option<String>, address: SocketAddr| match host {
+            Some(host) => Backend::named(name, host, address.port()),
+            None => Backend::new(name, address),
+        };
+        let backend = |(name, (address, host, weight, backup, max_connections, state))| Backend {
+            weight,
+            backup,
+            max_connections,
+            state,
+            ..bare(name, host, address)
+        };
+        backends.map(backend).collect::<Vec<_>>()
     });
     let sticky = prop::option::of("[A-Za-z]{1,8}".prop_map(|name| Sticky::Cookie { name }));
     let timeouts = prop_oneof![
         Just(PoolTimeouts::default()),
         (durations(), durations()).prop_map(|(connect, response)| PoolTimeouts { connect, response })
     ];
-    (names(), prop::sample::select(Balance::ALL.to_vec()), sticky, checks(), backends, timeouts).prop_map(
-        |(name, balance, sticky, check, backends, timeouts)| {
-            Object::Pool(Arc::new(Pool { name, balance, sticky, check, backends, timeouts }))
+    (names(), prop::sample::select(Balance::ALL.to_vec()), sticky, checks(), backends, timeouts, servings()).prop_map(
+        |(name, balance, sticky, check, backends, timeouts, serving)| {
+            Object::Pool(Arc::new(Pool { name, balance, sticky, check, backends, timeouts, serving }))
         },
     )
+}
+
+fn servings() -> impl Strategy<Value = Serving> {
+    let idle = (any::<u16>(), durations()).prop_map(|(max, expiry)| IdleLimits { max, expiry });
+    let queue = (any::<u16>(), durations()).prop_map(|(max, timeout)| QueueLimits { max, timeout });
+    let ejection = (1u16..=1000, durations(), any::<bool>());
+    let ejection = ejection.prop_map(|(errors, period, on_5xx)| Ejection { errors, period, on_5xx });
+    let ejection = prop::option::of(prop_oneof![Just(Ejection::default()), ejection]);
+    let resolve = (100u64..86_400_000).prop_map(Duration::from_millis);
+    let serving = (0u16..=100, idle, queue, prop::option::of(durations()), ejection, resolve);
+    let serving = serving.prop_map(|(retries, idle, queue, slow_start, ejection, resolve)| Serving {
+        retries,
+        idle,
+        queue,
+        slow_start,
+        ejection,
+        resolve,
+    });
+    prop_oneof![Just(Serving::default()), serving]
 }
 
 fn routes() -> impl Strategy<Value = Route> {

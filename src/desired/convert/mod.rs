@@ -4,6 +4,7 @@
 mod listener;
 mod peer;
 mod pool;
+mod serving;
 mod text;
 mod vip;
 

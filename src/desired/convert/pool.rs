@@ -1,13 +1,19 @@
 use super::{
     Findings,
-    text::{self, Complaint},
+    serving::serving,
+    text::{self, Complaint, Endpoint},
 };
 use crate::{
     desired::{
         Pointer,
-        schema::{BackendSpec, BalanceSpec, CheckSpec, ExpectSpec, HttpCheckSpec, PoolSpec, PoolTimeoutsSpec},
+        schema::{
+            BackendSpec, BalanceSpec, CheckSpec, ExpectSpec, HttpCheckSpec, PoolSpec, PoolTimeoutsSpec, StateSpec,
+        },
     },
-    model::{Backend, Balance, Check, CheckKind, Name, Pool, PoolTimeouts, StatusRange, Sticky, format_duration},
+    model::{
+        Backend, BackendState, Balance, Check, CheckKind, Name, Pool, PoolTimeouts, StatusRange, Sticky,
+        format_duration,
+    },
 };
 use std::time::Duration;
 
@@ -27,7 +33,16 @@ pub(in crate::desired) fn pool(name: Option<Name>, spec: &PoolSpec, findings: &m
     let check = check(&at.key("check"), spec.check.as_ref(), findings);
     let backends = backends(&at.key("backends"), &spec.backends, findings);
     let timeouts = timeouts(&at.key("timeouts"), spec.timeouts.as_ref(), findings);
-    Some(Pool { name: name?, balance, sticky: sticky?, check: check?, backends: backends?, timeouts: timeouts? })
+    let serving = serving(&at, spec, timeouts.unwrap_or_default().connect, findings);
+    Some(Pool {
+        name: name?,
+        balance,
+        sticky: sticky?,
+        check: check?,
+        backends: backends?,
+        timeouts: timeouts?,
+        serving: serving?,
+    })
 }
 
 /// `None`: a mistake. `Some(None)`: not sticky.
@@ -107,7 +122,7 @@ fn backends(at: &Pointer, specs: &[BackendSpec], findings: &mut Findings<'_>) ->
     let backends: Vec<Backend> = backends.into_iter().collect::<Option<_>>()?;
     let names = backends.iter().map(|backend| (backend.name.clone(), format!("{:?}", backend.name)));
     findings.unique(names, |i| at.index(i).key("name"));
-    findings.unique(backends.iter().map(|b| (b.address, b.address)), |i| at.index(i).key("address"));
+    findings.unique(backends.iter().map(|b| (b.address_text(), b.address_text())), |i| at.index(i).key("address"));
     if !backends.is_empty() && backends.iter().all(|backend| backend.weight == 0) {
         let help = "give one of them a weight above 0";
         findings.error(at, Complaint::new("every weight is 0: no backend would get a request").help(help));
@@ -117,9 +132,22 @@ fn backends(at: &Pointer, specs: &[BackendSpec], findings: &mut Findings<'_>) ->
 
 fn backend(at: &Pointer, spec: &BackendSpec, findings: &mut Findings<'_>) -> Option<Backend> {
     let name = findings.name(&at.key("name"), &spec.name);
-    let address = findings.take(&at.key("address"), text::endpoint(&spec.address));
+    let address = findings.take(&at.key("address"), text::named_endpoint(&spec.address));
     let weight = findings.number(&at.key("weight"), spec.weight.unwrap_or(1), 0..=256);
-    Some(Backend { name: name?, address: address?, weight: weight?, backup: spec.backup })
+    let max_connections = match spec.max_connections {
+        None => Some(None),
+        Some(max) => findings.number(&at.key("maxConnections"), max, 1..=u16::MAX).map(Some),
+    };
+    let state = match spec.state {
+        None | Some(StateSpec::Ready) => BackendState::Ready,
+        Some(StateSpec::Drain) => BackendState::Drain,
+        Some(StateSpec::Maint) => BackendState::Maint,
+    };
+    let bare = match address? {
+        Endpoint::Named(host, port) => Backend::named(name?, host, port),
+        Endpoint::At(address) => Backend::new(name?, address),
+    };
+    Some(Backend { weight: weight?, backup: spec.backup, max_connections: max_connections?, state, ..bare })
 }
 
 fn timeouts(at: &Pointer, spec: Option<&PoolTimeoutsSpec>, findings: &mut Findings<'_>) -> Option<PoolTimeouts> {

@@ -79,6 +79,32 @@ pub(super) fn endpoint(text: &str) -> Result<SocketAddr, Complaint> {
     check_endpoint(address)
 }
 
+/// Where a backend is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    At(SocketAddr),
+    /// A host name in lower case, and a port.
+    Named(String, u16),
+}
+
+/// An [`endpoint`], or `name.example:80`.
+pub(super) fn named_endpoint(text: &str) -> Result<Endpoint, Complaint> {
+    let (name, port) = text.rsplit_once(':').unwrap_or((text, ""));
+    // A name that ends in a number is an address that was mistyped (WHATWG URL, "ends in a number").
+    let is_name = name.rsplit('.').next().is_some_and(|last| last.contains(|c: char| !c.is_ascii_digit()));
+    match host(name) {
+        Ok(name) if is_name && !name.starts_with('[') => {
+            match port.parse() {
+                Ok(port) if port > 0 => Ok(Endpoint::Named(name, port)),
+                _ if port.is_empty() => Err(Complaint::new(format!("{name} has no port"))
+                    .help(format!("write it as {:?}", format!("{name}:80")))),
+                _ => Err(Complaint::new(format!("port {} is not between 1 and 65535", quote(port)))),
+            }
+        }
+        _ => endpoint(text).map(Endpoint::At),
+    }
+}
+
 /// An [`endpoint`], or an address alone with the port of Heartbeat.
 pub(super) fn heartbeat_endpoint(text: &str) -> Result<SocketAddr, Complaint> {
     match text.parse::<IpAddr>() {

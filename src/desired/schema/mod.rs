@@ -8,6 +8,7 @@
 mod document;
 mod peer;
 mod pool;
+mod serving;
 mod vip;
 
 pub use document::{document, file_name};
@@ -15,6 +16,7 @@ pub(super) use peer::{HeartbeatSpec, PeerSpec};
 pub(super) use pool::{
     BackendSpec, BalanceSpec, CheckSpec, CookieSpec, ExpectSpec, HttpCheckSpec, PoolSpec, PoolTimeoutsSpec, StickySpec,
 };
+pub(super) use serving::{EjectionSpec, IdleSpec, QueueSpec, ResolveSpec, StateSpec};
 pub(super) use vip::{
     ExactPathSpec, FailbackModeSpec, FailbackSpec, ListenerSpec, ListenerTimeoutsSpec, PathSpec, ProtocolSpec,
     RedirectSpec, RouteSpec, SchemeSpec, TrackSpec, VipSpec,

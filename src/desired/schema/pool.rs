@@ -1,3 +1,4 @@
+use super::serving::{EjectionSpec, IdleSpec, QueueSpec, ResolveSpec, StateSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
@@ -20,6 +21,28 @@ pub(in crate::desired) struct PoolSpec {
     /// Limits on the backends' side.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::desired) timeouts: Option<PoolTimeoutsSpec>,
+    /// How often a request or connection that failed is tried again, first at another backend. Only what cannot have
+    /// been processed, or is idempotent, is sent again. Default 3.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100))]
+    pub(in crate::desired) retries: Option<i64>,
+    /// Connections that are kept for the next request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::desired) idle: Option<IdleSpec>,
+    /// Who waits while every backend has its `maxConnections`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::desired) queue: Option<QueueSpec>,
+    /// For so long the share of a backend that has come (back) into rotation grows to its weight. Default: it has it
+    /// at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["30s"]))]
+    pub(in crate::desired) slow_start: Option<String>,
+    /// Leave a backend alone for a while at which too much has failed in a row. Default: only the checks take one out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::desired) ejection: Option<EjectionSpec>,
+    /// How the names of backends are looked up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::desired) resolve: Option<ResolveSpec>,
 }
 
 /// How a backend is chosen, in HAProxy's words.
@@ -141,7 +164,8 @@ pub(in crate::desired) struct BackendSpec {
     /// Unique within the pool.
     #[schemars(length(min = 1, max = 63))]
     pub(in crate::desired) name: String,
-    /// IP address and port, as `192.0.2.102:80` or `[2001:db8::102]:80`.
+    /// IP address and port, as `192.0.2.102:80` or `[2001:db8::102]:80`, or a host name and port, as `web.example:80`. A
+    /// name is looked up again and again; the backend is out of rotation until that has succeeded once.
     pub(in crate::desired) address: String,
     /// Its share of the work. 0: no new clients. Default 1.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -150,6 +174,14 @@ pub(in crate::desired) struct BackendSpec {
     /// Used only while no other backend is in rotation. Default false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(in crate::desired) backup: bool,
+    /// Requests and connections that it may be busy with at one time, for this balancer; more wait in the pool's
+    /// queue. Default: any number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub(in crate::desired) max_connections: Option<i64>,
+    /// What it is to do. Default "ready".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::desired) state: Option<StateSpec>,
 }
 
 /// Limits on the backends' side.

@@ -165,6 +165,14 @@ pub(super) const POOLS: &[Row<PoolStatus>] = &[
         |pool| count(pool.total as u64)),
     gauge("lbagent_pool_backends_up", "Backends of the pool that are in rotation.",
         |pool| count(pool.up as u64)),
+    gauge("lbagent_pool_queued", "Requests and connections that wait for a place at a backend.",
+        |pool| count(pool.queued)),
+    counter("lbagent_pool_queued_total", "Requests and connections that have waited for a place at a backend.",
+        |pool| count(pool.queued_total)),
+    counter("lbagent_pool_queue_timeouts_total", "Those that have waited in vain for as long as they may.",
+        |pool| count(pool.queue_timeouts)),
+    counter("lbagent_pool_queue_refused_total", "Those that were turned away because too many were waiting.",
+        |pool| count(pool.queue_refused)),
 ];
 
 #[rustfmt::skip]
@@ -201,6 +209,12 @@ pub(super) const BACKENDS: &[Row<BackendStatus>] = &[
         |backend| count(backend.redispatches)),
     counter("lbagent_backend_failures_total", "Responses that never came, came too late, were malformed or broke off.",
         |backend| count(backend.failures)),
+    gauge("lbagent_backend_drained", "1 if the operator lets it have no new clients (drain) or nobody at all (maint).",
+        |backend| truth(matches!(&*backend.state, "drain" | "maint"))),
+    gauge("lbagent_backend_ejected", "1 if it is left alone for a while because too much has failed there.",
+        |backend| truth(backend.ejected)),
+    counter("lbagent_backend_ejections_total", "Times that it was left alone because too much had failed there.",
+        |backend| count(backend.ejections)),
 ];
 
 /// Under the customary names of every Prometheus client library.

@@ -157,7 +157,9 @@ fn vip_findings(vip: &VipStatus, now: Timestamp) -> Vec<Finding> {
 }
 
 fn limits(pool: &PoolStatus, thresholds: Thresholds) -> (usize, usize) {
-    (thresholds.warning.unwrap_or(pool.total), thresholds.critical.unwrap_or(1))
+    // Whoever has put a backend into maintenance knows that it is not up.
+    let expected = pool.backends.iter().filter(|backend| backend.state != "maint").count();
+    (thresholds.warning.unwrap_or(expected), thresholds.critical.unwrap_or(1))
 }
 
 fn pool_finding(pool: &PoolStatus, thresholds: Thresholds) -> Option<Finding> {
@@ -170,7 +172,11 @@ fn pool_finding(pool: &PoolStatus, thresholds: Thresholds) -> Option<Finding> {
         return None;
     };
     let down = pool.backends.iter().filter(|backend| !backend.up).map(|backend| {
-        let detail = backend.last_check.as_ref().map_or("", |last| &last.detail);
+        let detail = match &backend.last_check {
+            _ if backend.state == "maint" => "in maintenance",
+            _ if backend.address.ip().is_unspecified() => "name not found",
+            last => last.as_ref().map_or("", |last| &last.detail),
+        };
         format!("{} {detail}", backend.name)
     });
     let down: Vec<String> = down.collect();
@@ -184,9 +190,8 @@ fn pool_finding(pool: &PoolStatus, thresholds: Thresholds) -> Option<Finding> {
 }
 
 fn backend_line(backend: &crate::status::BackendStatus) -> String {
-    let state = if backend.up { "up" } else { "DOWN" };
-    let detail = backend.last_check.as_ref().map_or("not checked yet", |last| &last.detail);
-    format!("{} {} {state}: {detail}", backend.name, backend.address)
+    let detail = backend.last_check.as_ref().map_or("not checked", |last| &last.detail);
+    format!("{} {} {}: {detail}", backend.name, backend.place(), backend.in_a_word())
 }
 
 fn peer_finding(peer: &PeerStatus) -> Option<Finding> {

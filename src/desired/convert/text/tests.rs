@@ -64,6 +64,27 @@ fn an_endpoint_has_an_address_and_a_port() {
 }
 
 #[test]
+fn a_backend_may_go_by_a_name() {
+    let named = |text: &str| match named_endpoint(text) {
+        Ok(Endpoint::Named(host, port)) => format!("{host} {port}"),
+        Ok(Endpoint::At(address)) => address.to_string(),
+        Err(complaint) => complaint.message,
+    };
+    assert_eq!(named("Web.Example:80"), "web.example 80");
+    assert_eq!(named("localhost:8080"), "localhost 8080");
+    assert_eq!(named("192.0.2.1:80"), "192.0.2.1:80");
+    assert_eq!(named("[2001:db8::1]:80"), "[2001:db8::1]:80");
+    assert_eq!(named("web.example"), "web.example has no port");
+    assert_eq!(named("web.example:0"), "port \"0\" is not between 1 and 65535");
+    assert_eq!(named("192.0.2.256:80"), "\"192.0.2.256:80\" is no IP address with a port");
+    assert_eq!(named("192.0.2:80"), "\"192.0.2:80\" is no IP address with a port");
+    assert_eq!(help(named_endpoint("web.example")), "write it as \"web.example:80\"");
+    for text in ["", ":80", "a b:80", "*.example:80", "[web]:80", "a..b:80", "2001:db8::1"] {
+        assert!(named_endpoint(text).is_err(), "{text:?}");
+    }
+}
+
+#[test]
 fn heartbeats_have_a_port_of_their_own() {
     let read = |text| heartbeat_endpoint(text).unwrap().to_string();
     assert_eq!(read("192.0.2.1"), "192.0.2.1:694");
@@ -136,7 +157,7 @@ fn a_cookies_name_is_a_token() {
 proptest! {
     #[test]
     fn no_text_makes_any_of_them_panic(text in "\\PC{0,20}|[0-9a-f.:/%\\[\\]+,-]{0,24}") {
-        let _ = (vip_address(&text), endpoint(&text), heartbeat_endpoint(&text), device(&text), host(&text));
+        let _ = (vip_address(&text), named_endpoint(&text), heartbeat_endpoint(&text), device(&text), host(&text));
         let _ = (host_and_port(&text), path(&text), token(&text), status_ranges(&text));
     }
 

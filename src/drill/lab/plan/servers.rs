@@ -67,7 +67,8 @@ fn servers(desired: &Desired) -> Vec<ServerPlan> {
     let mut servers: BTreeMap<SocketAddr, ServerPlan> = BTreeMap::new();
     for pool in desired.pools.values() {
         let greets = relayed.contains(&pool.name) && !proxied.contains(&pool.name) && pool.check.kind == CheckKind::Tcp;
-        for backend in &pool.backends {
+        // The lab has no name service: who goes by a name is as if it could not be found.
+        for backend in pool.backends.iter().filter(|backend| backend.is_known()) {
             let name = format!("{}/{}", pool.name, backend.name);
             let listen = backend.address;
             let server = ServerPlan { listen, name, greets, statuses: BTreeMap::new() };
