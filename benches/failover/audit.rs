@@ -60,11 +60,12 @@ fn ask_until(stop: &AtomicBool, answers: &Mutex<Answers>, post: Post, ip: IpAddr
         let mut ticks = interval(PACE);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         while !stop.load(Ordering::Relaxed) {
-            let tick = ticks.tick().await;
-            // Whatever is heard before the next question answers this one: kernels answer within microseconds.
+            ticks.tick().await;
+            // Whatever is heard before the next question answers this one: kernels answer within microseconds. A tick may
+            // come late; its question has all of its time nevertheless.
             let (asked, mut by) = (now(), BTreeSet::new());
             wire.ask(ip)?;
-            while let Some(heard) = wire.hear(tick + PACE).await? {
+            while let Some(heard) = wire.hear((asked + PACE).into()).await? {
                 match heard {
                     Heard::Answer(of, node) if of == ip => drop(by.insert(node)),
                     Heard::Announcement(of, node) if of == ip => lock(answers).add_announcement(now(), node),

@@ -40,6 +40,9 @@ const FRONT: usize = 0;
 const BACK: usize = 1;
 const FAR_FRONT: usize = 2;
 const GATEWAY: &str = "198.51.100.1";
+/// The router on the far side of a split lab: as the other one is on its side, it is what shows the node there that it
+/// is the network that has been cut and not its own cable.
+const FAR_GATEWAY: &str = "198.51.100.254";
 
 /// The address of the Vip number `index`, below [`MOST`].
 pub(crate) fn vip(index: u8) -> IpAddr {
@@ -70,6 +73,7 @@ pub(crate) fn topology(setup: &Setup) -> Topology {
     if setup.splits {
         segments.push("front-b");
         hosts.push(host(FAR_CLIENTS, HostRole::Clients, vec![nic("eth0", FAR_FRONT, &["198.51.100.251"])]));
+        hosts.push(host("gateway-b", HostRole::Targets, vec![nic("eth0", FAR_FRONT, &[FAR_GATEWAY])]));
         hosts.push(host(CABLE, HostRole::Targets, vec![nic("eth0", FRONT, &[]), nic("eth1", FAR_FRONT, &[])]));
     }
     Topology::new(segments, hosts, &[])
@@ -102,13 +106,14 @@ pub(crate) fn files(setup: &Setup, after: &str) -> Vec<(String, Value)> {
     let backends = json!([{ "name": "own", "address": "127.0.0.1:8080" }]);
     let check = json!({ "tcp": {}, "interval": "2s", "timeout": "1s" });
     files.push(object("Pool", "web", json!({ "check": check, "backends": backends })));
+    let gateways = if setup.splits { vec![GATEWAY, FAR_GATEWAY] } else { vec![GATEWAY] };
     for index in 0..setup.vips.min(MOST) {
         let spec = json!({
             "addresses": [vip(index)],
             "interface": "eth0",
             "nodes": PAIR,
             "failback": { "mode": "auto", "after": after },
-            "track": { "interfaces": ["eth0"], "ping": [GATEWAY] },
+            "track": { "interfaces": ["eth0"], "ping": gateways },
             "listeners": [{ "port": 80, "protocol": "http", "pool": "web" }],
         });
         files.push(object("Vip", &format!("v{index}"), spec));

@@ -99,6 +99,12 @@ impl Pair {
         Ok(self.lab.start_agent(node, &self.config.clone())?)
     }
 
+    /// Ends one agent in order, and starts another one.
+    pub(crate) fn restart_agent(&mut self, node: &str) -> Result<(), Failure> {
+        self.lab.stop_agent(node, SOON)?;
+        self.start_agent(node)
+    }
+
     /// Waits until `node` alone has the Vip, and says when that was seen.
     pub(crate) fn wait_for_owner(&self, node: &str) -> Result<Instant, Failure> {
         let owns = || self.lab.holders(&[self.ip]).is_ok_and(|holders| holders.iter().map(Name::as_str).eq([node]));

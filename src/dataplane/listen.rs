@@ -59,6 +59,8 @@ fn socket(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = unbound(address)?;
     socket.set_reuse_port(true)?;
     socket.bind(&address.into())?;
+    // What is accepted inherits it: the rest of a response must not wait until the client acknowledges what came before.
+    socket.set_tcp_nodelay(true)?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
@@ -93,6 +95,14 @@ mod tests {
             assert_eq!(first.len(), 2);
             assert_eq!(open(address, 3, true).unwrap().len(), 3);
         }
+    }
+
+    #[test]
+    fn what_is_accepted_sends_at_once() {
+        let listener = open(free_port("127.0.0.1"), 1, false).unwrap().remove(0);
+        listener.set_nonblocking(false).unwrap();
+        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        assert!(listener.accept().unwrap().0.nodelay().unwrap());
     }
 
     #[test]

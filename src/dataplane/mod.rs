@@ -19,6 +19,7 @@ mod control;
 pub mod http;
 mod io;
 mod listen;
+mod parking;
 mod quiet;
 mod tcp;
 #[cfg(test)]

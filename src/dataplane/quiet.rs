@@ -95,6 +95,11 @@ impl Exchanging {
         Self { of, worker, busy: true }
     }
 
+    /// Not in an exchange.
+    pub(super) fn none(of: Arc<InFlight>, worker: usize) -> Self {
+        Self { of, worker, busy: false }
+    }
+
     /// Of this VIP from now on; listeners change hands.
     pub(super) fn begin(&mut self, of: &Arc<InFlight>) {
         if !Arc::ptr_eq(&self.of, of) {

@@ -38,7 +38,6 @@ pub(super) async fn serve(accepted: Accepted<TcpStream>) {
         worker,
     } = accepted;
     let counted = Counted::new(&listening, worker.index);
-    let _ = client.set_nodelay(true);
     let mut held = Vec::new();
     let Some((mut backend, busy)) = backend(&listening, &mut client, address.ip(), &mut held, &worker).await else {
         return client.reset_on_close();

@@ -4,6 +4,8 @@
 use super::{
     accept,
     config::{Listening, Pool},
+    http::Idle,
+    parking::Parking,
     traffic::Counter,
     upstream::{IdleBudget, LocalPool},
 };
@@ -80,8 +82,14 @@ impl WorkerHandle {
                 Ok(runtime) => runtime,
                 Err(error) => return drop(ready.send(Err(error))),
             };
+            let inside = runtime.enter();
+            let parking = match Parking::new() {
+                Ok(parking) => parking,
+                Err(error) => return drop(ready.send(Err(error))),
+            };
+            drop(inside);
             let _ = ready.send(Ok(runtime.handle().clone()));
-            let worker = Rc::new(Worker::new(terms, theirs));
+            let worker = Rc::new(Worker::new(terms, theirs, parking));
             runtime.block_on(worker.run(receiver));
         };
         let thread = thread::Builder::new().name(format!("worker{}", terms.index)).spawn(body)?;
@@ -124,10 +132,12 @@ pub(super) struct Worker {
     ended: Notify,
     pools: RefCell<HashMap<u64, Rc<LocalPool>>>,
     idle_budget: Rc<IdleBudget>,
+    /// Clients that have nothing to say.
+    pub(super) parking: Parking<Idle>,
 }
 
 impl Worker {
-    fn new(terms: Terms, shared: Arc<WorkerShared>) -> Self {
+    fn new(terms: Terms, shared: Arc<WorkerShared>, parking: Parking<Idle>) -> Self {
         Self {
             index: terms.index,
             shared,
@@ -139,6 +149,7 @@ impl Worker {
             ended: Notify::new(),
             pools: RefCell::default(),
             idle_budget: IdleBudget::new(terms.max_connections.div_ceil(4)),
+            parking,
         }
     }
 
@@ -182,6 +193,8 @@ impl Worker {
         let mut listeners: HashMap<SocketAddr, (oneshot::Sender<()>, JoinHandle<()>)> = HashMap::new();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let worker = self.clone();
+        tokio::task::spawn_local(async move { worker.parking.watch(&worker).await });
         let grace = loop {
             tokio::select! {
                 command = commands.recv() => match command {
@@ -207,6 +220,7 @@ impl Worker {
         }
         // What is left after it ends with the runtime.
         let _ = tokio::time::timeout(grace, self.idle(tick)).await;
+        self.parking.clear();
     }
 
     /// Waits until no work is under way, alive meanwhile.
@@ -234,6 +248,7 @@ impl Worker {
         for pool in self.pools.borrow().values() {
             pool.sweep(now);
         }
+        self.parking.sweep(now);
     }
 }
 

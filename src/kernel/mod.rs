@@ -13,7 +13,7 @@
 //! rx ─────── how much a device has received
 //! instance ─ one agent per network namespace
 //! datagram ─ UDP: many at once, and what ICMP says of those that were sent
-//! alarm ──── waiting for a moment
+//! alarm ──── waiting for a moment; epoll: for one of many sockets
 //! meddler ── who else has changed something
 //! limits ─── how many descriptors this process may have
 //! realtime ─ a thread that must not wait for others
@@ -23,6 +23,7 @@
 pub mod alarm;
 pub mod announce;
 pub mod datagram;
+pub mod epoll;
 mod error;
 pub mod fence;
 pub mod frames;

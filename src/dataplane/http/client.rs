@@ -48,10 +48,11 @@ pub(super) struct Client<S> {
     pub(super) alarm: Alarm,
     /// Of the last request; the first one's are those at the accept.
     pub(super) timeouts: ListenerTimeouts,
-    exchanging: Exchanging,
-    working: Option<Working>,
-    used: bool,
-    _open: OpenConnection,
+    pub(super) exchanging: Exchanging,
+    pub(super) working: Option<Working>,
+    /// A request has come on it.
+    pub(super) used: bool,
+    pub(super) open: OpenConnection,
 }
 
 /// What a client wants next.
@@ -60,6 +61,8 @@ pub(super) enum Step {
     Answer { page: Page, head_only: bool, keep_alive: Option<Version> },
     /// To be forwarded.
     Forward(Box<Job>),
+    /// Nothing for a while; it may wait for so long yet.
+    Idle(Instant),
     /// Nothing: it has left, or was idle for too long.
     Over,
 }
@@ -80,7 +83,7 @@ impl<S: Transport> Client<S> {
             exchanging,
             working: Some(working),
             used: false,
-            _open: open,
+            open,
             listening,
             worker,
         }
@@ -102,9 +105,11 @@ impl<S: Transport> Client<S> {
                 None if !self.used => begin + self.timeouts.request,
                 None => begin + self.timeouts.idle,
             };
-            match poll_fn(|cx| self.poll_more(cx, begin + YOUTH, deadline)).await {
-                Ok(0) => return Step::Over,
-                Ok(_) => {}
+            let idle = head_began.is_none().then_some(begin + YOUTH).filter(|at| *at < deadline);
+            match poll_fn(|cx| self.poll_more(cx, idle, deadline)).await {
+                Ok(More::Idle) => return Step::Idle(deadline),
+                Ok(More::End) => return Step::Over,
+                Ok(More::Bytes) => {}
                 Err(error) if error.kind() == io::ErrorKind::TimedOut && head_began.is_some() => {
                     self.begin_exchange();
                     self.counted.shard().refused.add(1);
@@ -135,7 +140,7 @@ impl<S: Transport> Client<S> {
 
     /// Reads on for a moment after the last byte was sent, then closes. Not if others wait for the place and nothing is
     /// known to be on its way.
-    pub(super) async fn linger(mut self) {
+    pub(super) async fn linger(&mut self) {
         if self.worker.wants_rid() && self.input.is_empty() && self.requests.between_requests() {
             return;
         }
@@ -221,25 +226,30 @@ impl<S: Transport> Client<S> {
         step
     }
 
-    /// Reads more input: how much, or 0 at the end of the stream. A connection that has not been used counts as an
-    /// exchange while it is young.
-    fn poll_more(&mut self, cx: &mut Context<'_>, grown_up: Instant, deadline: Instant) -> Poll<io::Result<usize>> {
+    /// Reads more input, until a moment from which on the connection is idle, or a deadline.
+    fn poll_more(&mut self, cx: &mut Context<'_>, idle: Option<Instant>, deadline: Instant) -> Poll<io::Result<More>> {
         let input = &mut self.input;
         let read = poll_read_with(cx, &mut self.stream, |_, data| {
             input.extend_from_slice(data);
             data.len()
         });
         if let Poll::Ready(read) = read {
-            self.counted.shard().bytes_in.add(*read.as_ref().unwrap_or(&0) as u64);
-            return Poll::Ready(read);
+            let count = read?;
+            self.counted.shard().bytes_in.add(count as u64);
+            return Poll::Ready(Ok(if count > 0 { More::Bytes } else { More::End }));
         }
-        if !self.used && self.working.is_some() && grown_up < deadline {
-            ready!(self.alarm.poll(cx, grown_up).map(Ok::<_, io::Error>))?;
-            self.end_exchange();
-        }
-        ready!(self.alarm.poll(cx, deadline));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        ready!(self.alarm.poll(cx, idle.unwrap_or(deadline)));
+        Poll::Ready(if idle.is_some() { Ok(More::Idle) } else { Err(io::ErrorKind::TimedOut.into()) })
     }
+}
+
+/// What has come from a client.
+enum More {
+    Bytes,
+    /// Nothing, for a while.
+    Idle,
+    /// The end of its stream.
+    End,
 }
 
 fn refuse(status: u16, reason: &'static str) -> Step {

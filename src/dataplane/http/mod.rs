@@ -6,6 +6,7 @@ mod client;
 pub mod engine;
 mod exchange;
 mod forward;
+mod idle;
 mod page;
 mod receiver;
 pub(in crate::dataplane) mod route;
@@ -15,36 +16,56 @@ use super::{
     accept::Accepted,
     io::Transport,
     tcp::{Relay, count},
+    upstream::BusyUpstream,
 };
 use client::{Client, Step};
 use forward::Next;
+pub(in crate::dataplane) use idle::Idle;
+use tokio::{net::TcpStream, time::Instant};
 
-/// Serves one connection to its end.
-pub(super) async fn serve<S: Transport>(accepted: Accepted<S>) {
-    let mut client = Client::new(accepted);
+/// Serves one connection until it is idle or ends. What is needed only for the length of a request is allocated for that
+/// long.
+pub(super) fn serve(accepted: Accepted<TcpStream>) -> impl Future<Output = ()> {
+    go_on(Client::new(accepted))
+}
+
+async fn go_on(mut client: Client<TcpStream>) {
+    let Some(deadline) = exchanges(&mut client).await else { return };
+    let worker = client.worker.clone();
+    if let Some(idle) = Idle::new(client, deadline) {
+        worker.parking.park(idle);
+    }
+}
+
+/// One exchange after the other. Until when a connection may wait on that is idle now; `None`: it has ended.
+async fn exchanges<S: Transport>(client: &mut Client<S>) -> Option<Instant> {
     loop {
         let next = match client.next_request().await {
             Step::Answer { page, head_only, keep_alive } => client.answer(&page, head_only, keep_alive).await,
-            Step::Forward(job) => forward::forward(&mut client, *job).await,
-            Step::Over => return,
+            Step::Forward(job) => Box::pin(forward::forward(client, *job)).await,
+            Step::Idle(deadline) => return Some(deadline),
+            Step::Over => return None,
         };
         client.end_exchange();
         match next {
-            Next::KeepAlive => {}
-            Next::Close => return client.linger().await,
-            Next::Drop => return,
-            Next::Reset => return client.stream.reset_on_close(),
-            Next::Tunnel(mut backend, busy) => {
-                let _working = client.worker.working();
-                let mut relay = Relay::new(std::mem::take(&mut client.input), std::mem::take(&mut client.output));
-                let count = |forth, back| count(client.counted.shard(), busy.counters(), forth, back);
-                let result = relay.run(&mut client.stream, &mut backend, client.timeouts.tunnel, None, count).await;
-                if result.is_err() {
-                    client.stream.reset_on_close();
-                    backend.reset_on_close();
-                }
-                return;
-            }
+            Next::KeepAlive => continue,
+            Next::Close => client.linger().await,
+            Next::Drop => {}
+            Next::Reset => client.stream.reset_on_close(),
+            Next::Tunnel(backend, busy) => Box::pin(tunnel(client, backend, &busy)).await,
         }
+        return None;
+    }
+}
+
+/// After a 101: bytes both ways.
+async fn tunnel<S: Transport>(client: &mut Client<S>, mut backend: TcpStream, busy: &BusyUpstream) {
+    let _working = client.worker.working();
+    let mut relay = Relay::new(std::mem::take(&mut client.input), std::mem::take(&mut client.output));
+    let count = |forth, back| count(client.counted.shard(), busy.counters(), forth, back);
+    let result = relay.run(&mut client.stream, &mut backend, client.timeouts.tunnel, None, count).await;
+    if result.is_err() {
+        client.stream.reset_on_close();
+        backend.reset_on_close();
     }
 }

@@ -2,6 +2,7 @@
 //! one connection only.
 
 use super::{Refusal, bad_request};
+use std::{io::Write, mem::MaybeUninit, net::IpAddr};
 
 /// A field line as it was received: name, and value without the white space around it.
 pub(super) type Field<'a> = httparse::Header<'a>;
@@ -12,6 +13,9 @@ pub const MAX_HEAD: usize = 32 * 1024;
 pub const MAX_FIELDS: usize = 100;
 /// The first line, in bytes; more is 414.
 pub const MAX_START_LINE: usize = 16 * 1024;
+
+/// Room for the field lines of one head; filling it takes longer than parsing a small head.
+pub(super) type Lines<'a> = [MaybeUninit<Field<'a>>; MAX_FIELDS];
 
 /// The version of a received message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +54,7 @@ pub(super) struct HeadEnd {
 impl HeadEnd {
     /// `input` begins with the head, and holds all that an earlier call saw. `None`: it has not ended yet.
     pub(super) fn find(&mut self, input: &[u8]) -> Result<Option<usize>, Refusal> {
-        while let Some(offset) = input[self.scanned..].iter().position(|b| *b == b'\n') {
+        while let Some(offset) = memchr::memchr(b'\n', &input[self.scanned..]) {
             let lf = self.scanned + offset;
             self.within_limits(lf + 1)?;
             if lf == 0 || input[lf - 1] != b'\r' {
@@ -174,6 +178,43 @@ pub(super) fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
+}
+
+/// `number` in decimal.
+pub(super) fn write_number(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0; 20];
+    let mut first = digits.len();
+    loop {
+        first -= 1;
+        digits[first] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return out.extend_from_slice(&digits[first..]);
+        }
+    }
+}
+
+/// The `Content-Length` field.
+pub(super) fn write_length(out: &mut Vec<u8>, length: u64) {
+    out.extend_from_slice(b"Content-Length: ");
+    write_number(out, length);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// `ip` as text, IPv4 in IPv6 as IPv4.
+pub(super) fn write_ip(out: &mut Vec<u8>, ip: IpAddr) {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            for (at, octet) in ip.octets().into_iter().enumerate() {
+                if at > 0 {
+                    out.push(b'.');
+                }
+                write_number(out, octet.into());
+            }
+        }
+        // Writing to a Vec cannot fail.
+        IpAddr::V6(ip) => drop(write!(out, "{ip}")),
+    }
 }
 
 /// The name under which this program appears in `Via`.

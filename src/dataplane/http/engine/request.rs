@@ -2,11 +2,12 @@
 
 use super::{
     Framing, MAX_FIELDS, Refusal, Version, bad_request,
-    head::{Coding, Connection, Field, list, number, values, write_field, write_via},
+    head::{Coding, Connection, Field, Lines, list, number, values, write_field, write_ip, write_length, write_via},
 };
 use std::{
     borrow::Cow,
     io::Write,
+    mem::MaybeUninit,
     net::{IpAddr, Ipv6Addr, SocketAddr},
 };
 
@@ -45,9 +46,9 @@ pub struct Forwarding {
 impl<'a> Request<'a> {
     /// From a whole head, its empty line included.
     pub(super) fn parse(head: &'a [u8]) -> Result<Self, Refusal> {
-        let mut lines = [httparse::EMPTY_HEADER; MAX_FIELDS];
-        let mut parsed = httparse::Request::new(&mut lines);
-        let end = parsed.parse(head).map_err(refusal)?;
+        let mut lines: Lines<'a> = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+        let mut parsed = httparse::Request::new(&mut []);
+        let end = parsed.parse_with_uninit_headers(head, &mut lines).map_err(refusal)?;
         let (Some(method), Some(target), false) = (parsed.method, parsed.path, end.is_partial()) else {
             return Err(bad_request("the head is malformed"));
         };
@@ -113,7 +114,7 @@ impl<'a> Request<'a> {
 
     fn write_own_fields(&self, forwarding: &Forwarding, out: &mut Vec<u8>) {
         match self.framing {
-            Framing::Length(length) => drop(write!(out, "Content-Length: {length}\r\n")),
+            Framing::Length(length) => write_length(out, length),
             Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
             Framing::None | Framing::UntilClose => {}
         }
@@ -127,7 +128,10 @@ impl<'a> Request<'a> {
                 out.extend_from_slice(b", ");
             }
         }
-        drop(write!(out, "{}\r\nX-Forwarded-Proto: {}\r\n", forwarding.client.to_canonical(), forwarding.scheme));
+        write_ip(out, forwarding.client);
+        for part in ["\r\nX-Forwarded-Proto: ", forwarding.scheme, "\r\n"] {
+            out.extend_from_slice(part.as_bytes());
+        }
         if let Some(host) = self.host {
             write_field(out, "X-Forwarded-Host", host.as_bytes());
         }

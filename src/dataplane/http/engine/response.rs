@@ -2,9 +2,12 @@
 
 use super::{
     BadResponse, BodyWriter, Framing, MAX_FIELDS, Version,
-    head::{Coding, Connection, Field, number, values, write_field, write_via},
+    head::{Coding, Connection, Field, Lines, number, values, write_field, write_length, write_number, write_via},
 };
-use std::io::Write;
+use std::mem::MaybeUninit;
+
+/// About what is added to a head on its way.
+const OWN_FIELDS: usize = 128;
 
 /// What must be known of a request to read its response.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub struct Response<'a> {
     length: Option<u64>,
     fields: Vec<Field<'a>>,
     connection: Connection<'a>,
+    /// Of the whole head.
+    size: usize,
 }
 
 /// How the client is answered.
@@ -45,9 +50,11 @@ pub struct Reply<'a> {
 impl<'a> Response<'a> {
     /// From a whole head, its empty line included.
     pub(super) fn parse(head: &'a [u8], asked: Asked) -> Result<Self, BadResponse> {
-        let mut lines = [httparse::EMPTY_HEADER; MAX_FIELDS];
-        let mut parsed = httparse::Response::new(&mut lines);
-        let end = parsed.parse(head).map_err(|_| BadResponse("the head of the response is malformed"))?;
+        let mut lines: Lines<'a> = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+        let mut parsed = httparse::Response::new(&mut []);
+        let malformed = |_| BadResponse("the head of the response is malformed");
+        let config = httparse::ParserConfig::default();
+        let end = config.parse_response_with_uninit_headers(&mut parsed, head, &mut lines).map_err(malformed)?;
         let (Some(status), false) = (parsed.code, end.is_partial()) else {
             return Err(BadResponse("the head of the response is malformed"));
         };
@@ -76,7 +83,7 @@ impl<'a> Response<'a> {
         let length = length.filter(|_| !coded && status >= 200 && status != 204);
         let persistent = connection.persistent(version) && framing != Framing::UntilClose && !ambiguous && !suspect;
         let reason = parsed.reason.unwrap_or_default();
-        Ok(Self { status, framing, persistent, version, reason, length, fields, connection })
+        Ok(Self { status, framing, persistent, version, reason, length, fields, connection, size: head.len() })
     }
 
     /// An interim response: another one follows.
@@ -111,13 +118,14 @@ impl<'a> Response<'a> {
         let keep_alive = reply.keep_alive && delimited;
         self.write_start(out);
         if let Some(length) = self.length {
-            // Writing to a Vec cannot fail.
-            drop(write!(out, "Content-Length: {length}\r\n"));
+            write_length(out, length);
         } else if writer == BodyWriter::Chunked {
             out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
         }
         if let Some((name, value)) = reply.cookie {
-            drop(write!(out, "Set-Cookie: {name}={value}; Path=/; HttpOnly; SameSite=Lax\r\n"));
+            for part in ["Set-Cookie: ", name, "=", value, "; Path=/; HttpOnly; SameSite=Lax\r\n"] {
+                out.extend_from_slice(part.as_bytes());
+            }
         }
         match (keep_alive, reply.version) {
             (false, _) => out.extend_from_slice(b"Connection: close\r\n"),
@@ -136,7 +144,10 @@ impl<'a> Response<'a> {
 
     /// Status line, fields that pass, `Via`.
     fn write_start(&self, out: &mut Vec<u8>) {
-        drop(write!(out, "HTTP/1.1 {:03} ", self.status));
+        out.reserve(self.size + OWN_FIELDS);
+        out.extend_from_slice(b"HTTP/1.1 ");
+        write_number(out, self.status.into());
+        out.push(b' ');
         out.extend_from_slice(self.reason.as_bytes());
         out.extend_from_slice(b"\r\n");
         let passes = |name: &str| !self.connection.holds_back(name) && !name.eq_ignore_ascii_case("content-length");

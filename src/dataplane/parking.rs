@@ -1,0 +1,92 @@
+//! Clients that have been idle for a while, in as little memory as it takes.
+//!
+//! A connection under way is a task of the runtime with a timer and a registration of its own, some two kilobytes. Most
+//! connections of a busy site are idle most of the time, so one that has been for a second is parked: what is known of it
+//! stands in one row of a table, its socket is watched by one epoll set that all of them share, and a task is made for it
+//! again when it has something to say.
+
+use super::worker::Worker;
+use crate::kernel::epoll::ReadableSet;
+use std::{cell::RefCell, io, net::TcpStream, rc::Rc};
+use tokio::time::Instant;
+
+/// A connection that can be parked.
+pub(super) trait Parked {
+    /// Its socket, to watch.
+    fn socket(&self) -> &TcpStream;
+    /// When it has been idle for too long.
+    fn deadline(&self) -> Instant;
+    /// It has become readable.
+    fn resume(self, worker: &Rc<Worker>);
+}
+
+/// The parked connections of one worker.
+pub(super) struct Parking<T> {
+    readable: ReadableSet,
+    table: RefCell<Table<T>>,
+}
+
+struct Table<T> {
+    places: Vec<Option<T>>,
+    free: Vec<u32>,
+}
+
+impl<T: Parked> Parking<T> {
+    /// An empty one. To be called within the runtime that [`Parking::watch`] will run in; fails if no descriptor is left.
+    pub(super) fn new() -> io::Result<Self> {
+        let table = RefCell::new(Table { places: Vec::new(), free: Vec::new() });
+        Ok(Self { readable: ReadableSet::new()?, table })
+    }
+
+    /// Parks a connection. If the kernel has no memory to watch it with, it is closed.
+    pub(super) fn park(&self, connection: T) {
+        let mut table = self.table.borrow_mut();
+        let place = table.free.pop().unwrap_or(table.places.len() as u32);
+        if let Err(error) = self.readable.add(connection.socket(), place.into()) {
+            tracing::debug!(%error, "cannot park a connection");
+            table.free.push(place);
+            return;
+        }
+        match table.places.get_mut(place as usize) {
+            Some(empty) => *empty = Some(connection),
+            None => table.places.push(Some(connection)),
+        }
+    }
+
+    /// Resumes those that become readable, for ever.
+    pub(super) async fn watch(&self, worker: &Rc<Worker>) {
+        let resume = |place: u64| {
+            if let Some(connection) = self.take(place as usize) {
+                connection.resume(worker);
+            }
+        };
+        // It fails only when the runtime ends.
+        while self.readable.readable(resume).await.is_ok() {}
+    }
+
+    /// Closes those whose time is over.
+    pub(super) fn sweep(&self, now: Instant) {
+        let is_over = |parked: &Option<T>| parked.as_ref().is_some_and(|parked| parked.deadline() <= now);
+        let places = self.table.borrow().places.len();
+        for place in 0..places {
+            if self.table.borrow().places.get(place).is_some_and(is_over) {
+                drop(self.take(place));
+            }
+        }
+    }
+
+    /// Closes all.
+    pub(super) fn clear(&self) {
+        let places = self.table.borrow().places.len();
+        (0..places).for_each(|place| drop(self.take(place)));
+    }
+
+    fn take(&self, place: usize) -> Option<T> {
+        let mut table = self.table.borrow_mut();
+        let connection = table.places.get_mut(place)?.take()?;
+        table.free.push(place as u32);
+        // Fails only for a socket that is not in the set.
+        let _ = self.readable.remove(connection.socket());
+        Some(connection)
+    }
+}
