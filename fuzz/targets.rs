@@ -228,6 +228,8 @@ fn read_response<'a>(asked: Asked, version: Version, pieces: impl Iterator<Item 
                 Ok(next) => next,
                 Err(BadResponse(reason)) => {
                     read.bad = Some(reason);
+                    // How far it looked before it knew depends on what it was given to look at.
+                    read.taken = 0;
                     return read;
                 }
             };

@@ -80,6 +80,8 @@ mod tests {
                 action: RouteAction::Pool(name("api")),
             }],
             timeouts: ListenerTimeouts::default(),
+            access_log: None,
+            limits: SourceLimits::default(),
         }];
         desired
     }

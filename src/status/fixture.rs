@@ -6,7 +6,7 @@ use crate::model::{
     Eligibility, Failback, FailbackMode, Health, HealthTable, Heartbeat, Kind, LeaseView, Link, Listener,
     ListenerTimeouts, ListenerTraffic, Mac, Name, ObjectRef, ObservedAddress, ObservedNetwork, PathView, Peer,
     PeerView, Pool, PoolTimeouts, PoolTraffic, Position, Problem, Protocol, ReconcileStats, Responses, Role, Serving,
-    Standby, Standing, StatusRange, Track, TrafficSnapshot, Vip, VipAddress, VipView,
+    SourceLimits, Standby, Standing, StatusRange, Track, TrafficSnapshot, Vip, VipAddress, VipView,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -205,6 +205,8 @@ fn vip() -> Vip {
         pool: Some(name("web")),
         routes: Vec::new(),
         timeouts: ListenerTimeouts::default(),
+        access_log: None,
+        limits: SourceLimits::default(),
     };
     Vip {
         name: name("web"),

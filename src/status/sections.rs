@@ -229,6 +229,10 @@ fn check_words(check: &Check) -> String {
     match &check.kind {
         CheckKind::Tcp => format!("tcp connect every {every}"),
         CheckKind::Http { path, .. } => format!("GET {path} every {every}"),
+        CheckKind::Exchange { .. } => format!("tcp send and expect every {every}"),
+        CheckKind::Smtp { .. } => format!("smtp every {every}"),
+        CheckKind::Mysql { user: Some(user) } => format!("mysql as {user} every {every}"),
+        CheckKind::Mysql { user: None } => format!("mysql every {every}"),
     }
 }
 
