@@ -11,7 +11,7 @@ use std::{array, time::Duration};
 
 const IDLE: usize = 4000;
 /// For what a proxy does a moment later.
-const REST: Duration = Duration::from_secs(1);
+const REST: Duration = Duration::from_secs(2);
 
 /// Fresh ones; the same after a small request on one after the other; and after one for 64 KiB on all at once. Every
 /// figure is of a process that has just been started.

@@ -29,7 +29,7 @@ pub(super) fn pool(pool: &str, backends: &[&str]) -> Pool {
 }
 
 pub(super) fn listener(port: u16, protocol: Protocol, pool: &str) -> Listener {
-    let (timeouts, limits) = (ListenerTimeouts::default(), SourceLimits::default());
+    let (timeouts, limits) = (ListenerTimeouts::default(), crate::model::SourceLimits::default());
     Listener { port, protocol, pool: Some(name(pool)), routes: Vec::new(), timeouts, access_log: None, limits }
 }
 

@@ -24,6 +24,9 @@ use tokio::{
 /// Names that are looked up at one time, each of which may hold a thread.
 const AT_ONCE: usize = 16;
 
+/// What the standard library says before it says anything.
+const PREFIX: &str = "failed to lookup address information: ";
+
 /// Answers what a name means.
 pub trait Lookup: Send + Sync + 'static {
     /// The addresses of `host`, in order of preference, or why there are none, in words.
@@ -40,7 +43,7 @@ impl Lookup for System {
         let found = tokio::task::spawn_blocking(move || (host.as_str(), 0).to_socket_addrs());
         match found.await {
             Ok(Ok(found)) => Ok(found.map(|address| address.ip().to_canonical()).collect()),
-            Ok(Err(error)) => Err(error.to_string()),
+            Ok(Err(error)) => Err(error.to_string().trim_start_matches(PREFIX).to_owned()),
             Err(_) => Err("the lookup was broken off".to_owned()),
         }
     }
@@ -173,7 +176,10 @@ fn enter(table: &watch::Sender<Arc<NameTable>>, host: String, answer: Answer) {
         let after = next(before.as_ref(), answer);
         let modified = before.as_ref() != Some(&after);
         if modified {
-            tell(&host, &before.unwrap_or_default(), &after);
+            // What is wrong is told as a problem, by whoever shows the table.
+            if let Some(address) = after.address.filter(|_| before.is_none_or(|view| view.address != after.address)) {
+                tracing::info!(host, "the address of the backend is {address}");
+            }
             Arc::make_mut(table).insert(host, after);
         }
         modified
@@ -195,19 +201,6 @@ fn next(before: Option<&NameView>, answer: Answer) -> NameView {
 
 fn is_a_hosts(address: &IpAddr) -> bool {
     !address.is_unspecified() && !address.is_multicast()
-}
-
-fn tell(host: &str, before: &NameView, after: &NameView) {
-    match (after.address, &after.error) {
-        (Some(address), None) => tracing::info!(host, "the backend's address is {address}"),
-        (Some(address), Some(error)) if before.error.is_none() => {
-            tracing::warn!(host, "cannot look up: {error}; it stays at {address}");
-        }
-        (None, Some(error)) if before.error.is_none() => {
-            tracing::warn!(host, "cannot look up: {error}; the backend is out of rotation");
-        }
-        _ => {}
-    }
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ mod tests {
     use crate::{
         model::{
             Backend, Balance, Check, Health, Listener, ListenerTimeouts, PathMatch, PoolTimeouts, Protocol, Route,
-            Serving, VipAddress,
+            Serving, SourceLimits, VipAddress,
         },
         plan::fixture::{desired, ip, name, start},
     };

@@ -366,6 +366,7 @@ fn traffic() -> TrafficSnapshot {
         bytes_in: 50_000,
         bytes_out: 5_000_000,
         refused: 1,
+        limited: 14,
     };
     let backend = BackendTraffic {
         active: 2,
@@ -388,6 +389,7 @@ fn traffic() -> TrafficSnapshot {
         pools: BTreeMap::from([(name("web"), queue)]),
         ejected: BTreeSet::new(),
         accept_failures: 7,
+        access_log_dropped: 11,
         connections: 5,
         max_connections: 4000,
     }

@@ -151,6 +151,7 @@ fn listener_status(listener: &Listener, address: SocketAddr, inputs: &Inputs<'_>
         bytes_in: traffic.bytes_in,
         bytes_out: traffic.bytes_out,
         refused: traffic.refused,
+        limited: traffic.limited,
     }
 }
 

@@ -5,15 +5,10 @@ use super::{
     line::{Asked, Connections, Http, Line, Timers},
 };
 use crate::dataplane::{
-    http::engine::Request,
-    upstream::{Upstream, View},
+    http::engine::{Request, Version},
+    upstream::{NoPlace, Upstream, View},
 };
-use std::{
-    net::SocketAddr,
-    rc::Rc,
-    sync::Arc,
-    time::SystemTime,
-};
+use std::{io, net::SocketAddr, rc::Rc, sync::Arc, time::SystemTime};
 use tokio::time::Instant;
 
 /// Of a method, a target or a field's value, in bytes: a line must not be as long as a client likes.
@@ -62,6 +57,25 @@ impl End {
     pub(in crate::dataplane) const TRUNCATED: Self = Self(*b"SD");
 }
 
+impl End {
+    /// For want of a place at a backend.
+    pub(in crate::dataplane) fn no_place(why: &NoPlace) -> Self {
+        match why {
+            NoPlace::Nobody => Self::NO_CONNECTION,
+            NoPlace::QueueFull => Self::QUEUE_FULL,
+            NoPlace::QueueTimeout => Self::QUEUE_TIMEOUT,
+            NoPlace::ClientGone => Self::LEFT_QUEUE,
+        }
+    }
+}
+
+/// Tells `entry`, if there is one.
+pub(in crate::dataplane) fn note(entry: &mut Option<Box<Entry>>, what: impl FnOnce(&mut Entry)) {
+    if let Some(entry) = entry {
+        what(entry);
+    }
+}
+
 /// One exchange of a listener with a log. Written when it is dropped, so that no way out leaves it unwritten.
 pub(in crate::dataplane) struct Entry {
     log: Arc<AccessLog>,
@@ -94,12 +108,17 @@ impl Entry {
         let asked = request.map(|request| Asked {
             method: cut(request.method),
             target: cut(&request.target),
-            version: request.version.number(),
+            version: match request.version {
+                Version::Http10 => "1.0",
+                Version::Http11 => "1.1",
+            },
             host: request.host.map(cut),
             user_agent: request.field("user-agent").map(|value| cut(&String::from_utf8_lossy(value))),
         });
         let now = Instant::now();
-        Box::new(Self { http: Some((asked, now)), ..Self::new(log, client, began) })
+        let mut entry = Self::new(log, client, began);
+        entry.http = Some((asked, now));
+        Box::new(entry)
     }
 
     /// Of a connection that has just come.
@@ -156,6 +175,30 @@ impl Entry {
         self.answered.get_or_insert_with(Instant::now);
     }
 
+    /// What the client has got is a page of the proxy's own.
+    pub(in crate::dataplane) fn is_answered_here(&mut self, status: u16) {
+        self.status = Some(status);
+        if self.end == End::WELL {
+            self.end = if status == 429 { End::REFUSED } else { End::LOCAL };
+        }
+    }
+
+    /// The client has gone.
+    pub(in crate::dataplane) fn is_left(&mut self) {
+        self.end = if self.answered.is_some() { End::LEFT } else { End::LEFT_WAITING };
+    }
+
+    /// A relay has come to its end, and has moved so much to the backend and to the client.
+    pub(in crate::dataplane) fn ends_relay(&mut self, result: &io::Result<()>, (forth, back): (u64, u64)) {
+        self.bytes_in += forth;
+        self.bytes_out += back;
+        self.end = match result {
+            Ok(()) => End::WELL,
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => End::CLIENT_LATE,
+            Err(_) => End::LEFT,
+        };
+    }
+
     fn timers(&self, now: Instant) -> Timers {
         let begun = self.http.as_ref().map_or(self.began, |(_, read)| *read);
         let since = |from: Option<Instant>, to: Option<Instant>| Some(to?.saturating_duration_since(from?));
@@ -209,5 +252,9 @@ impl Drop for Entry {
 }
 
 fn cut(text: &str) -> String {
-    text[..text.floor_char_boundary(LONGEST)].to_owned()
+    let mut end = text.len().min(LONGEST);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
 }

@@ -57,7 +57,7 @@ fn write_request(http: &Http<'_>, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// As HAProxy does: what would end the quotes, what would look like this, and all but printable ASCII is `#` and two
+/// As HAProxy does (no target has a space in it): what would end the quotes, what would look like this, and all but printable ASCII is `#` and two
 /// hexadecimal digits.
 fn escape(text: &str, out: &mut Vec<u8>) {
     for byte in text.bytes() {

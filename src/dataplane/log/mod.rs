@@ -18,7 +18,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 
-pub(super) use entry::{End, Entry};
+pub(super) use entry::{End, Entry, note};
 pub(super) use sink::Sink;
 
 use super::{

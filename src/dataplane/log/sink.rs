@@ -76,7 +76,9 @@ fn write_out(messages: &Receiver<Message>, mut target: Target, dropped: &Counter
         }
         dropped.add(target.write(&batch));
         let asked = !waiting.is_empty();
-        waiting.into_iter().for_each(|done| drop(done.try_send(())));
+        for done in waiting {
+            let _ = done.try_send(());
+        }
         if bytes < BATCH && !asked {
             thread::sleep(GATHER);
         }

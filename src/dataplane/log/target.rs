@@ -84,9 +84,7 @@ impl Target {
     fn open(&self) -> io::Result<Out> {
         match &self.to {
             LogTarget::Stdout => Ok(Out::Stdout),
-            LogTarget::File(path) => {
-                OpenOptions::new().append(true).create(true).mode(0o640).open(path).map(Out::File)
-            }
+            LogTarget::File(path) => OpenOptions::new().append(true).create(true).mode(0o640).open(path).map(Out::File),
             LogTarget::Syslog(path) => {
                 let socket = UnixDatagram::unbound()?;
                 socket.connect(path)?;
@@ -143,14 +141,14 @@ impl Target {
         if lost > 0 {
             self.lost += lost;
         } else if self.lost > 0 {
-            tracing::info!(target = %self.name(), lost = self.lost, "the access log is written again");
+            tracing::info!(to = %self.name(), lost = self.lost, "the access log is written again");
             self.lost = 0;
         }
     }
 
     fn fails(&self, error: &io::Error) {
         if self.lost == 0 {
-            tracing::warn!(target = %self.name(), %error, "the access log cannot be written; trying again each second");
+            tracing::warn!(to = %self.name(), %error, "the access log cannot be written; trying again each second");
         }
     }
 

@@ -35,7 +35,12 @@ pub(super) struct Sources {
 }
 
 /// One client's connection, counted until this is dropped.
+#[derive(Debug)]
 pub(super) struct Seat(Option<(Arc<Seats>, usize)>);
+
+/// A client has as much as it may.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Full;
 
 /// Of requests, as GCRA has it.
 #[derive(Debug, Clone, Copy)]
@@ -51,7 +56,8 @@ impl Sources {
     pub(super) fn new(limits: SourceLimits, before: Option<&Self>, now: Instant) -> Option<Arc<Self>> {
         let seats = || before.and_then(|b| Some(b.connections.as_ref()?.1.clone()));
         let rates = || before.and_then(|b| Some(b.requests.as_ref()?.1.clone()));
-        let connections = limits.connections.map(|most| (most, seats().unwrap_or_else(|| Arc::new(Seats::new(CLIENTS)))));
+        let connections =
+            limits.connections.map(|most| (most, seats().unwrap_or_else(|| Arc::new(Seats::new(CLIENTS)))));
         let requests =
             limits.requests.map(|rate| (Rate::new(rate), rates().unwrap_or_else(|| Arc::new(Rates::new(CLIENTS)))));
         let started = before.map_or(now, |before| before.started);
@@ -60,12 +66,12 @@ impl Sources {
     }
 
     /// A connection of `client`, if it may have one more.
-    pub(super) fn connect(&self, client: IpAddr) -> Result<Seat, ()> {
+    pub(super) fn connect(&self, client: IpAddr) -> Result<Seat, Full> {
         let Some((most, seats)) = &self.connections else { return Ok(Seat(None)) };
         match seats.take(source(client), *most) {
             Taken::Seat(index) => Ok(Seat(Some((seats.clone(), index)))),
             Taken::NoRoom => Ok(Seat(None)),
-            Taken::Full => Err(()),
+            Taken::Full => Err(Full),
         }
     }
 

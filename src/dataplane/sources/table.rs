@@ -11,6 +11,7 @@ use std::{
 const WAYS: usize = 8;
 
 /// How many connections each client has. A slot is a tag of the client above a count; without a count it is free.
+#[derive(Debug)]
 pub(super) struct Seats {
     hasher: RandomState,
     slots: Box<[AtomicU64]>,

@@ -147,7 +147,7 @@ proptest! {
                     theirs.push_back(seat);
                     prop_assert!(theirs.len() <= usize::from(most));
                 }
-                Err(()) => prop_assert_eq!(theirs.len(), usize::from(most)),
+                Err(Full) => prop_assert_eq!(theirs.len(), usize::from(most)),
             }
         }
     }

@@ -1,6 +1,9 @@
 //! Pools that are edited in place while clients never rest.
 
-use super::{harness::*, load::Load};
+use super::{
+    harness::*,
+    load::{Load, queue},
+};
 use crate::model::{Backend, BackendState, Balance, Ejection, Sticky};
 use std::time::Duration;
 
@@ -67,6 +70,23 @@ fn any_edit_of_a_pool_fails_no_request_and_keeps_the_counters() {
     assert!(totals.responses.0[1] >= good && totals.responses.0[3] + totals.responses.0[4] == 0, "{totals:?}");
     lab.until("nothing is left behind", |t| t.backends.values().all(|b| b.active == 0) && queue(t).queued == 0);
     assert_eq!(queue(&lab.traffic()).queue_timeouts + queue(&lab.traffic()).queue_refused, 0);
+}
+
+#[test]
+fn a_backend_that_goes_by_a_name_serves_once_that_is_known_and_moves_with_it() {
+    let servers = [Server::named("here"), Server::named("there")];
+    let mut setup = Setup::http(&[servers[0].address]);
+    setup.pool.backends = vec![Backend::named(name("b0"), "web.example".into(), servers[0].address.port())];
+    let lab = setup.run();
+    assert_eq!(lab.get("/").status(), 503, "nobody knows where it is");
+    setup.pool.backends[0].address = servers[0].address;
+    lab.apply(&setup);
+    let mut client = lab.connect();
+    assert_eq!(client.ask("GET / HTTP/1.1\r\nHost: t\r\n\r\n").text(), "here /");
+    setup.pool.backends[0].address = servers[1].address;
+    lab.apply(&setup);
+    assert_eq!(client.ask("GET / HTTP/1.1\r\nHost: t\r\n\r\n").text(), "there /");
+    assert_eq!(backend(&lab.traffic(), 0).requests, 2);
 }
 
 #[test]

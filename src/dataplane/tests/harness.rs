@@ -4,8 +4,7 @@ use crate::{
     dataplane::Dataplane,
     model::{
         Backend, BackendTraffic, Balance, Check, Listener, ListenerConfig, ListenerTimeouts, ListenerTraffic, Name,
-        Pool, PoolConfig, PoolTimeouts, PoolTraffic, Protocol, ProxyConfig, Route, Serving, SourceLimits, Sticky,
-        TrafficSnapshot,
+        Pool, PoolConfig, PoolTimeouts, Protocol, ProxyConfig, Route, Serving, SourceLimits, Sticky, TrafficSnapshot,
     },
 };
 use std::{
@@ -94,17 +93,6 @@ impl Setup {
         self
     }
 
-    pub(super) fn serving(mut self, change: impl FnOnce(&mut Serving)) -> Self {
-        change(&mut self.pool.serving);
-        self
-    }
-
-    /// Each backend of the pool.
-    pub(super) fn backends(mut self, change: impl FnMut(&mut Backend)) -> Self {
-        self.pool.backends.iter_mut().for_each(change);
-        self
-    }
-
     pub(super) fn config(&self, addresses: &[SocketAddr]) -> Arc<ProxyConfig> {
         let listener = ListenerConfig { vip: name("vip"), listener: Arc::new(self.listener.clone()) };
         let pool = PoolConfig { pool: Arc::new(self.pool.clone()), down: self.down.clone() };
@@ -170,11 +158,6 @@ pub(super) fn listener(traffic: &TrafficSnapshot) -> ListenerTraffic {
 /// Of the backend `b0`, `b1` …
 pub(super) fn backend(traffic: &TrafficSnapshot, number: usize) -> BackendTraffic {
     traffic.backends[&(name("pool"), name(&format!("b{number}")))]
-}
-
-/// Of the only pool.
-pub(super) fn queue(traffic: &TrafficSnapshot) -> PoolTraffic {
-    traffic.pools[&name("pool")]
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test's patience")]

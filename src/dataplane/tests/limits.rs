@@ -1,6 +1,6 @@
 //! `maxConnections`, and who waits for a place.
 
-use super::harness::*;
+use super::{harness::*, load::queue};
 use crate::{dataplane::Dataplane, model::BackendState};
 use std::{
     num::NonZeroUsize,
@@ -251,6 +251,7 @@ fn a_sticky_client_waits_for_its_own_backend_unless_the_queue_is_full() {
     assert!(servers[1].seen().is_empty(), "although the other one is free");
     gates[1].let_pass(2);
     assert_eq!(lab.connect().ask(GET).text(), "b1 /", "who may go elsewhere does not wait behind it");
+    lab.until("the other one is free again", |t| backend(t, 1).active == 0);
     let moved = lab.connect().ask(sticky);
     assert_eq!((moved.text(), moved.field("set-cookie").is_some()), ("b1 /sticky", true));
     gates[0].let_pass(2);

@@ -1,6 +1,7 @@
-//! Clients that never rest.
+//! Clients that never rest, and what they are served by.
 
 use super::harness::*;
+use crate::model::{Backend, PoolTraffic, Serving, TrafficSnapshot};
 use std::{
     net::{SocketAddr, TcpStream},
     sync::{
@@ -11,6 +12,24 @@ use std::{
 };
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: t\r\n\r\n";
+
+impl Setup {
+    pub(super) fn serving(mut self, change: impl FnOnce(&mut Serving)) -> Self {
+        change(&mut self.pool.serving);
+        self
+    }
+
+    /// Each backend of the pool.
+    pub(super) fn backends(mut self, change: impl FnMut(&mut Backend)) -> Self {
+        self.pool.backends.iter_mut().for_each(change);
+        self
+    }
+}
+
+/// Of the only pool.
+pub(super) fn queue(traffic: &TrafficSnapshot) -> PoolTraffic {
+    traffic.pools[&name("pool")]
+}
 
 /// Clients that ask without a pause and count what goes wrong.
 pub(super) struct Load {

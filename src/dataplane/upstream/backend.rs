@@ -59,6 +59,11 @@ impl Upstream {
         self.shared.counters.shard(self.worker)
     }
 
+    /// Exchanges of all workers.
+    pub(in crate::dataplane) fn active(&self) -> u64 {
+        self.shared.counters.sum(|s| s.active.get())
+    }
+
     /// Of all workers.
     pub(super) fn load(&self) -> u32 {
         u32::try_from(self.shared.counters.sum(|s| s.active.get())).unwrap_or(u32::MAX)
@@ -67,7 +72,7 @@ impl Upstream {
     /// Counts it as busy until the guard is dropped.
     pub(super) fn busy(self: &Rc<Self>, place: Option<Place>) -> BusyUpstream {
         self.counters().active.add(1);
-        BusyUpstream { upstream: self.clone(), _place: place }
+        BusyUpstream { upstream: self.clone(), place }
     }
 
     /// A new connection.
@@ -122,7 +127,7 @@ impl Drop for Upstream {
 /// Counts a backend as busy with one exchange or connection, and holds its place there if it has a limit.
 pub(in crate::dataplane) struct BusyUpstream {
     upstream: Rc<Upstream>,
-    _place: Option<Place>,
+    place: Option<Place>,
 }
 
 impl std::ops::Deref for BusyUpstream {
@@ -134,6 +139,7 @@ impl std::ops::Deref for BusyUpstream {
 
 impl Drop for BusyUpstream {
     fn drop(&mut self) {
+        self.place = None;
         self.upstream.counters().active.sub(1);
     }
 }

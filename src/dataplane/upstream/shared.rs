@@ -17,7 +17,7 @@ pub(in crate::dataplane) struct BackendShared {
     pub(in crate::dataplane) counters: Sharded<BackendShard>,
     /// Of its `maxConnections`. Counted only while that is configured, or every request would write what all workers
     /// write.
-    taken: AtomicU32,
+    taken: Taken,
     pub(super) standing: Standing,
     /// When it came into rotation, unless it was there from the beginning.
     came_up: Moment,
@@ -27,7 +27,7 @@ impl BackendShared {
     pub(in crate::dataplane) fn new(workers: usize, now: Instant) -> Self {
         Self {
             counters: Sharded::new(workers),
-            taken: AtomicU32::new(0),
+            taken: Taken::default(),
             standing: Standing::new(now),
             came_up: Moment::new(now),
         }
@@ -45,7 +45,7 @@ impl BackendShared {
     }
 
     pub(super) fn taken(&self) -> u32 {
-        self.taken.load(Relaxed)
+        self.taken.0.load(Relaxed)
     }
 
     pub(super) fn has_place(&self, limit: Option<u16>) -> bool {
@@ -55,13 +55,18 @@ impl BackendShared {
     /// Takes a place, if one of `limit` is free.
     pub(super) fn take_place(&self, limit: Option<u16>) -> bool {
         let one_more = |taken| limit.is_none_or(|limit| taken < u32::from(limit)).then_some(taken + 1);
-        self.taken.fetch_update(SeqCst, SeqCst, one_more).is_ok()
+        self.taken.0.fetch_update(SeqCst, SeqCst, one_more).is_ok()
     }
 
     pub(super) fn give_place_back(&self) {
-        self.taken.fetch_sub(1, SeqCst);
+        self.taken.0.fetch_sub(1, SeqCst);
     }
 }
+
+/// On a cache line of its own: all workers write it, and read its neighbours.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Taken(AtomicU32);
 
 /// A moment that one thread sets and others read, or none.
 #[derive(Debug)]

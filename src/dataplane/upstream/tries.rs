@@ -46,7 +46,27 @@ pub(in crate::dataplane) struct Tries {
 }
 
 impl Tries {
-    /// The next backend to try. `preferred` is the one that a cookie names; `left` resolves when the client leaves.
+    /// The next backend to try, if there is one that takes somebody new at once. `preferred` is the one that a cookie
+    /// names.
+    pub(in crate::dataplane) fn at_once(
+        &mut self,
+        view: &View,
+        client: IpAddr,
+        preferred: Option<&Rc<Upstream>>,
+    ) -> Option<BusyUpstream> {
+        if self.made > view.serving().retries {
+            return None;
+        }
+        let busy = view.seat(client, preferred.filter(|_| self.is_first()), &self.tried).ok()?;
+        self.made += 1;
+        if let Some(failed) = self.tried.last() {
+            failed.counters().redispatches.add(1);
+        }
+        Some(busy)
+    }
+
+    /// The next backend to try after all, when [`Tries::at_once`] had none; `left` resolves when the client leaves. Few
+    /// come here: keep the future on the heap, so that the others do not carry the room for it.
     pub(in crate::dataplane) async fn next(
         &mut self,
         worker: &Worker,
@@ -59,26 +79,29 @@ impl Tries {
             return Err(NoPlace::Nobody);
         }
         self.made += 1;
-        let preferred = preferred.filter(|_| self.tried.is_empty() && self.pauses == 0);
+        let preferred = preferred.filter(|_| self.is_first());
         let mut seat = view.seat(client, preferred, &self.tried);
         if matches!(seat, Err(NoSeat::Nobody)) && self.refused {
             let pause = (FIRST_PAUSE * (1 << self.pauses.min(8))).min(LONGEST_PAUSE);
-            // On the heap: few come here, and the others should not carry the room for it.
-            Box::pin(tokio::time::sleep(pause)).await;
+            tokio::time::sleep(pause).await;
             self.pauses += 1;
             self.tried.clear();
-            seat = view.seat(client, None, &[]);
+            // Meanwhile the pool may have been edited, and for the better.
+            seat = worker.pool(&view.pool).view().seat(client, None, &[]);
         }
         let place = match seat {
             Ok(busy) => Ok(busy),
             Err(NoSeat::Nobody) => Err(NoPlace::Nobody),
-            // On the heap for the same reason.
-            Err(NoSeat::Full(_)) => Box::pin(wait(worker, view, client, preferred, &self.tried, left)).await,
+            Err(NoSeat::Full(_)) => wait(worker, view, client, preferred, &self.tried, left).await,
         };
         if let (Ok(_), Some(failed)) = (&place, self.tried.last()) {
             failed.counters().redispatches.add(1);
         }
         place
+    }
+
+    fn is_first(&self) -> bool {
+        self.tried.is_empty() && self.pauses == 0
     }
 
     /// There was no connection to be had.
@@ -169,4 +192,41 @@ pub(in crate::dataplane) async fn leaves<S: AsyncRead + Unpin>(
         Poll::Pending
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt;
+    use tokio::io::AsyncWriteExt;
+
+    #[tokio::test]
+    async fn what_a_client_says_while_it_waits_is_kept_up_to_a_limit() {
+        let (mut near, mut far) = tokio::io::duplex(8 * MUCH);
+        let mut held = b"before ".to_vec();
+        far.write_all(b"hello").await.unwrap();
+        assert!(leaves(&mut near, &mut held, false).now_or_never().is_none());
+        assert_eq!(held, b"before hello");
+        far.write_all(&vec![b'x'; 6 * MUCH]).await.unwrap();
+        assert!(leaves(&mut near, &mut held, false).now_or_never().is_none());
+        let kept = held.len();
+        assert!((MUCH..6 * MUCH).contains(&kept), "{kept}");
+        drop(far);
+        assert!(leaves(&mut near, &mut held, false).now_or_never().is_none(), "it is not listened to any more");
+        assert_eq!(held.len(), kept);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_closes_has_left_unless_it_may_half_close() {
+        for (said, may_half_close, left) in
+            [("", false, true), ("", true, true), ("hello", false, true), ("hello", true, false)]
+        {
+            let (mut near, mut far) = tokio::io::duplex(64);
+            far.write_all(said.as_bytes()).await.unwrap();
+            far.shutdown().await.unwrap();
+            let mut held = Vec::new();
+            let has_left = leaves(&mut near, &mut held, may_half_close).now_or_never().is_some();
+            assert_eq!((has_left, held.as_slice()), (left, said.as_bytes()), "{said:?} {may_half_close}");
+        }
+    }
 }

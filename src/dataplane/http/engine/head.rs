@@ -1,7 +1,10 @@
 //! What heads of requests and responses have in common: where they end, their limits, and the fields that belong to
 //! one connection only.
 
-use super::{Refusal, bad_request};
+use super::{
+    Refusal, bad_request,
+    fields::{Fields, Name},
+};
 use std::{io::Write, mem::MaybeUninit, net::IpAddr};
 
 /// A field line as it was received: name, and value without the white space around it.
@@ -30,14 +33,6 @@ impl Version {
     /// httparse knows 0 and 1 and refuses all others.
     pub(super) fn from_minor(minor: Option<u8>) -> Self {
         if minor == Some(0) { Self::Http10 } else { Self::Http11 }
-    }
-
-    /// As `Via` wants it.
-    pub(super) fn number(self) -> &'static str {
-        match self {
-            Self::Http10 => "1.0",
-            Self::Http11 => "1.1",
-        }
     }
 }
 
@@ -94,9 +89,9 @@ pub(super) struct Connection<'a> {
 }
 
 impl<'a> Connection<'a> {
-    pub(super) fn of(fields: &[Field<'a>]) -> Self {
+    pub(super) fn of(fields: &Fields<'a>) -> Self {
         let mut this = Self::default();
-        for option in values(fields, "connection").flat_map(list) {
+        for option in fields.values(Name::Connection).flat_map(list) {
             match option {
                 o if o.eq_ignore_ascii_case(b"close") => this.close = true,
                 o if o.eq_ignore_ascii_case(b"keep-alive") => this.keep_alive = true,
@@ -107,13 +102,9 @@ impl<'a> Connection<'a> {
         this
     }
 
-    /// Whether a field of this name ends at this hop.
-    pub(super) fn holds_back(&self, name: &str) -> bool {
-        // Trailers are not passed on, so neither is their announcement.
-        const ALWAYS: [&str; 7] =
-            ["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
-        ALWAYS.iter().any(|n| name.eq_ignore_ascii_case(n))
-            || self.nominated.iter().any(|n| name.as_bytes().eq_ignore_ascii_case(n))
+    /// Whether a field of this name is one that the sender has declared to end at this hop.
+    pub(super) fn nominates(&self, name: &str) -> bool {
+        self.nominated.iter().any(|n| name.as_bytes().eq_ignore_ascii_case(n))
     }
 
     /// Whether the sender would use the connection again.
@@ -125,11 +116,6 @@ impl<'a> Connection<'a> {
     }
 }
 
-/// Values of all field lines of this name, in order.
-pub(super) fn values<'f, 'a>(fields: &'f [Field<'a>], name: &'f str) -> impl Iterator<Item = &'a [u8]> + 'f {
-    fields.iter().filter(move |f| f.name.eq_ignore_ascii_case(name)).map(|f| f.value.trim_ascii())
-}
-
 /// Members of a comma-separated list; empty ones do not count (RFC 9110 section 5.6.1.2).
 pub(super) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|b| *b == b',').map(<[u8]>::trim_ascii).filter(|m| !m.is_empty())
@@ -137,11 +123,10 @@ pub(super) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// Digits and nothing else, within 64 bits.
 pub(super) fn number(value: &[u8]) -> Option<u64> {
-    let digits = std::str::from_utf8(value).ok()?;
-    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    digits.parse().ok()
+    let add = |sum: u64, digit: &u8| {
+        digit.is_ascii_digit().then(|| sum.checked_mul(10)?.checked_add(u64::from(digit - b'0'))).flatten()
+    };
+    if value.is_empty() { None } else { value.iter().try_fold(0, add) }
 }
 
 /// Whether `Transfer-Encoding` is there, and is `chunked` and nothing else.
@@ -155,12 +140,11 @@ pub(super) enum Coding {
 }
 
 impl Coding {
-    pub(super) fn of(fields: &[Field<'_>]) -> Self {
-        let mut lines = values(fields, "transfer-encoding").peekable();
-        if lines.peek().is_none() {
+    pub(super) fn of(fields: &Fields<'_>) -> Self {
+        if !fields.has(Name::TransferEncoding) {
             return Self::Absent;
         }
-        let codings: Vec<&[u8]> = lines.flat_map(list).collect();
+        let codings: Vec<&[u8]> = fields.values(Name::TransferEncoding).flat_map(list).collect();
         let is_chunked = |coding: &&[u8]| coding.eq_ignore_ascii_case(b"chunked");
         let chunked_last = codings.last().is_some_and(is_chunked);
         match (codings.len(), codings.iter().filter(|c| is_chunked(c)).count()) {
@@ -219,7 +203,8 @@ pub(super) fn write_ip(out: &mut Vec<u8>, ip: IpAddr) {
 
 /// The name under which this program appears in `Via`.
 pub(super) fn write_via(out: &mut Vec<u8>, received: Version) {
-    out.extend_from_slice(b"Via: ");
-    out.extend_from_slice(received.number().as_bytes());
-    out.extend_from_slice(b" lbagent\r\n");
+    out.extend_from_slice(match received {
+        Version::Http10 => b"Via: 1.0 lbagent\r\n",
+        Version::Http11 => b"Via: 1.1 lbagent\r\n",
+    });
 }

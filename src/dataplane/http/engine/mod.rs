@@ -13,6 +13,7 @@
 //! This module knows no socket, no clock, no tokio and no configuration.
 
 mod body;
+mod fields;
 mod head;
 mod request;
 mod requests;

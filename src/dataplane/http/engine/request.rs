@@ -2,7 +2,8 @@
 
 use super::{
     Framing, MAX_FIELDS, Refusal, Version, bad_request,
-    head::{Coding, Connection, Field, Lines, list, number, values, write_field, write_ip, write_length, write_via},
+    fields::{Fields, Name},
+    head::{Coding, Connection, Lines, list, number, write_field, write_ip, write_length, write_via},
 };
 use std::{
     borrow::Cow,
@@ -28,7 +29,7 @@ pub struct Request<'a> {
     pub persistent: bool,
     /// The client asks for another protocol, and that is passed on.
     pub upgrade: bool,
-    fields: Vec<Field<'a>>,
+    fields: Fields<'a>,
     connection: Connection<'a>,
 }
 
@@ -53,7 +54,7 @@ impl<'a> Request<'a> {
             return Err(bad_request("the head is malformed"));
         };
         let version = Version::from_minor(parsed.version);
-        let fields = parsed.headers.to_vec();
+        let fields = Fields::new(head, parsed.headers);
         let (authority, target) = split_target(method, target)?;
         let host = host(version, authority, &fields)?;
         let framing = framing(version, &fields)?;
@@ -69,7 +70,7 @@ impl<'a> Request<'a> {
 
     /// Of the target, without its query, before any decoding.
     pub fn path(&self) -> &str {
-        self.target.split_once('?').map_or(&self.target, |(path, _)| path)
+        &self.target[..memchr::memchr(b'?', self.target.as_bytes()).unwrap_or(self.target.len())]
     }
 
     /// Doing it twice is meant to be like doing it once (RFC 9110 section 9.2.2).
@@ -82,9 +83,14 @@ impl<'a> Request<'a> {
         matches!(self.framing, Framing::None | Framing::Length(0))
     }
 
+    /// Value of the first field of this name, in any case.
+    pub fn field(&self, name: &str) -> Option<&'a [u8]> {
+        self.fields.first(name)
+    }
+
     /// Value of the first cookie of this name.
     pub fn cookie(&self, name: &str) -> Option<&'a [u8]> {
-        let pairs = values(&self.fields, "cookie").flat_map(|v| v.split(|b| *b == b';')).map(<[u8]>::trim_ascii);
+        let pairs = self.fields.values(Name::Cookie).flat_map(|v| v.split(|b| *b == b';')).map(<[u8]>::trim_ascii);
         pairs.filter_map(|p| p.strip_prefix(name.as_bytes())?.strip_prefix(b"=")).next()
     }
 
@@ -105,9 +111,7 @@ impl<'a> Request<'a> {
             None => drop(write!(out, "{}", forwarding.local)),
         }
         out.extend_from_slice(b"\r\n");
-        for field in self.fields.iter().filter(|f| self.passes(f.name)) {
-            write_field(out, field.name, field.value.trim_ascii());
-        }
+        self.fields.copy(|name| self.passes(name), out);
         self.write_own_fields(forwarding, out);
         out.extend_from_slice(b"\r\n");
     }
@@ -122,8 +126,8 @@ impl<'a> Request<'a> {
             drop(write!(out, "Max-Forwards: {}\r\n", hops.saturating_sub(1)));
         }
         out.extend_from_slice(b"X-Forwarded-For: ");
-        if !self.connection.holds_back("x-forwarded-for") {
-            for earlier in values(&self.fields, "x-forwarded-for").filter(|v| !v.is_empty()) {
+        if !self.connection.nominates("x-forwarded-for") {
+            for earlier in self.fields.values(Name::XForwardedFor).filter(|v| !v.is_empty()) {
                 out.extend_from_slice(earlier);
                 out.extend_from_slice(b", ");
             }
@@ -138,7 +142,7 @@ impl<'a> Request<'a> {
         write_via(out, self.version);
         if self.upgrade {
             out.extend_from_slice(b"Connection: upgrade\r\n");
-            for protocol in values(&self.fields, "upgrade") {
+            for protocol in self.fields.values(Name::Upgrade) {
                 write_field(out, "Upgrade", protocol);
             }
         }
@@ -147,31 +151,35 @@ impl<'a> Request<'a> {
     /// Whether a field is forwarded as it is. Those that are written anew are not, and neither are their doubles with
     /// `_` for `-`, which CGI-like backends cannot tell from them.
     fn passes(&self, name: &str) -> bool {
-        const OWN: [&str; 6] =
-            ["host", "content-length", "transfer-encoding", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"];
-        let same = |own: &&str| {
-            own.len() == name.len()
-                && own.bytes().zip(name.bytes()).all(|(o, n)| {
-                    let n = if n == b'_' { b'-' } else { n.to_ascii_lowercase() };
-                    o == n
-                })
+        let is_own = |name: Name| {
+            matches!(name, Name::Host | Name::ContentLength | Name::TransferEncoding)
+                || matches!(name, Name::XForwardedFor | Name::XForwardedProto | Name::XForwardedHost)
         };
-        let old_expectation = self.version == Version::Http10 && name.eq_ignore_ascii_case("expect");
-        let counted = name.eq_ignore_ascii_case("max-forwards") && self.max_forwards().is_some();
-        !OWN.iter().any(same) && !old_expectation && !counted && !self.connection.holds_back(name)
+        let passes = match Name::of(name) {
+            Some(name) if name.is_hop_by_hop() || is_own(name) => false,
+            Some(Name::Expect) => self.version == Version::Http11,
+            Some(Name::MaxForwards) => self.max_forwards().is_none(),
+            Some(_) => true,
+            None => !(name.contains('_') && Name::resembled_by(name).is_some_and(is_own)),
+        };
+        passes && !self.connection.nominates(name)
     }
 
     fn max_forwards(&self) -> Option<u64> {
         let counts = matches!(self.method, "OPTIONS" | "TRACE");
-        counts.then(|| values(&self.fields, "max-forwards").find_map(number)).flatten()
+        counts.then(|| self.fields.values(Name::MaxForwards).find_map(number)).flatten()
     }
 }
 
 /// Splits `host[:port]`; an IPv6 address keeps its brackets.
 pub fn split_host(authority: &str) -> (&str, Option<&str>) {
-    let after_brackets = authority.rfind(']').map_or(0, |end| end + 1);
-    match authority[after_brackets..].split_once(':') {
-        Some((rest, port)) => (&authority[..after_brackets + rest.len()], Some(port)),
+    let bytes = authority.as_bytes();
+    let after_brackets = match bytes.first() {
+        Some(b'[') => bytes.iter().rposition(|b| *b == b']').map_or(0, |end| end + 1),
+        _ => 0,
+    };
+    match bytes[after_brackets..].iter().position(|b| *b == b':') {
+        Some(colon) => (&authority[..after_brackets + colon], Some(&authority[after_brackets + colon + 1..])),
         None => (authority, None),
     }
 }
@@ -217,8 +225,8 @@ fn split_target<'a>(method: &str, target: &'a str) -> Result<(Option<&'a str>, C
 }
 
 /// The one host of the request (RFC 9112 section 3.2): the target's authority overrides the field.
-fn host<'a>(version: Version, authority: Option<&'a str>, fields: &[Field<'a>]) -> Result<Option<&'a str>, Refusal> {
-    let mut lines = values(fields, "host");
+fn host<'a>(version: Version, authority: Option<&'a str>, fields: &Fields<'a>) -> Result<Option<&'a str>, Refusal> {
+    let mut lines = fields.values(Name::Host);
     let field = lines.next().map(|value| std::str::from_utf8(value).unwrap_or("\u{fffd}"));
     if lines.next().is_some() {
         return Err(bad_request("there is more than one Host field"));
@@ -244,8 +252,8 @@ fn is_authority(text: &str) -> bool {
 }
 
 /// RFC 9112 section 6.3, and where it lets a recipient choose between repair and refusal: refusal.
-fn framing(version: Version, fields: &[Field<'_>]) -> Result<Framing, Refusal> {
-    let mut lengths = values(fields, "content-length");
+fn framing(version: Version, fields: &Fields<'_>) -> Result<Framing, Refusal> {
+    let mut lengths = fields.values(Name::ContentLength);
     let length = lengths.next();
     if lengths.next().is_some() {
         return Err(bad_request("there is more than one Content-Length"));
@@ -264,8 +272,8 @@ fn framing(version: Version, fields: &[Field<'_>]) -> Result<Framing, Refusal> {
 }
 
 /// `100-continue` is the only one there is (RFC 9110 section 10.1.1); HTTP/1.0 has none.
-fn expectation(version: Version, fields: &[Field<'_>]) -> Result<(), Refusal> {
-    let mut expected = values(fields, "expect").flat_map(list);
+fn expectation(version: Version, fields: &Fields<'_>) -> Result<(), Refusal> {
+    let mut expected = fields.values(Name::Expect).flat_map(list);
     if version == Version::Http11 && expected.any(|e| !e.eq_ignore_ascii_case(b"100-continue")) {
         return Err(Refusal { status: 417, reason: "the expectation is not known" });
     }
@@ -274,7 +282,7 @@ fn expectation(version: Version, fields: &[Field<'_>]) -> Result<(), Refusal> {
 
 /// There is a protocol to change to. Not to `h2c`: what is sent in HTTP/2 behind this proxy's back would pass by
 /// everything that it decides.
-fn offers_upgrade(fields: &[Field<'_>]) -> bool {
-    let mut offered = values(fields, "upgrade").flat_map(list).peekable();
+fn offers_upgrade(fields: &Fields<'_>) -> bool {
+    let mut offered = fields.values(Name::Upgrade).flat_map(list).peekable();
     offered.peek().is_some() && !offered.any(|p| p.eq_ignore_ascii_case(b"h2c"))
 }

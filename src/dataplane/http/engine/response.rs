@@ -2,7 +2,8 @@
 
 use super::{
     BadResponse, BodyWriter, Framing, MAX_FIELDS, Version,
-    head::{Coding, Connection, Field, Lines, number, values, write_field, write_length, write_number, write_via},
+    fields::{Fields, Name},
+    head::{Coding, Connection, Lines, number, write_field, write_length, write_number, write_via},
 };
 use std::mem::MaybeUninit;
 
@@ -30,7 +31,7 @@ pub struct Response<'a> {
     version: Version,
     reason: &'a str,
     length: Option<u64>,
-    fields: Vec<Field<'a>>,
+    fields: Fields<'a>,
     connection: Connection<'a>,
     /// Of the whole head.
     size: usize,
@@ -65,7 +66,7 @@ impl<'a> Response<'a> {
             return Err(BadResponse("the protocol was changed without being asked"));
         }
         let version = Version::from_minor(parsed.version);
-        let fields = parsed.headers.to_vec();
+        let fields = Fields::new(head, parsed.headers);
         let connection = Connection::of(&fields);
         let length = length(&fields)?;
         let coded = coded(version, &fields)?;
@@ -101,7 +102,7 @@ impl<'a> Response<'a> {
     pub fn write_switch(&self, out: &mut Vec<u8>) {
         self.write_start(out);
         out.extend_from_slice(b"Connection: upgrade\r\n");
-        for protocol in values(&self.fields, "upgrade") {
+        for protocol in self.fields.values(Name::Upgrade) {
             write_field(out, "Upgrade", protocol);
         }
         out.extend_from_slice(b"\r\n");
@@ -145,23 +146,31 @@ impl<'a> Response<'a> {
     /// Status line, fields that pass, `Via`.
     fn write_start(&self, out: &mut Vec<u8>) {
         out.reserve(self.size + OWN_FIELDS);
-        out.extend_from_slice(b"HTTP/1.1 ");
-        write_number(out, self.status.into());
-        out.push(b' ');
-        out.extend_from_slice(self.reason.as_bytes());
-        out.extend_from_slice(b"\r\n");
-        let passes = |name: &str| !self.connection.holds_back(name) && !name.eq_ignore_ascii_case("content-length");
-        for field in self.fields.iter().filter(|f| passes(f.name)) {
-            write_field(out, field.name, field.value.trim_ascii());
+        match (self.status, self.reason) {
+            (200, "OK") => out.extend_from_slice(b"HTTP/1.1 200 OK\r\n"),
+            (status, reason) => {
+                out.extend_from_slice(b"HTTP/1.1 ");
+                write_number(out, status.into());
+                out.push(b' ');
+                out.extend_from_slice(reason.as_bytes());
+                out.extend_from_slice(b"\r\n");
+            }
         }
+        self.fields.copy(|name| self.passes(name), out);
         write_via(out, self.version);
+    }
+
+    /// Whether a field is passed on as it is.
+    fn passes(&self, name: &str) -> bool {
+        let is_own = |name: Name| name.is_hop_by_hop() || name == Name::ContentLength;
+        !Name::of(name).is_some_and(is_own) && !self.connection.nominates(name)
     }
 }
 
 /// Of the body, from any number of `Content-Length` that agree (RFC 9110 section 8.6).
-fn length(fields: &[Field<'_>]) -> Result<Option<u64>, BadResponse> {
+fn length(fields: &Fields<'_>) -> Result<Option<u64>, BadResponse> {
     let mut agreed = None;
-    for value in values(fields, "content-length").flat_map(|v| v.split(|b| *b == b',')) {
+    for value in fields.values(Name::ContentLength).flat_map(|v| v.split(|b| *b == b',')) {
         let length = number(value.trim_ascii()).ok_or(BadResponse("Content-Length is not a number"))?;
         if agreed.is_some_and(|a| a != length) {
             return Err(BadResponse("there are two different Content-Length"));
@@ -171,7 +180,7 @@ fn length(fields: &[Field<'_>]) -> Result<Option<u64>, BadResponse> {
     Ok(agreed)
 }
 
-fn coded(version: Version, fields: &[Field<'_>]) -> Result<bool, BadResponse> {
+fn coded(version: Version, fields: &Fields<'_>) -> Result<bool, BadResponse> {
     match Coding::of(fields) {
         Coding::Absent => Ok(false),
         Coding::Chunked if version == Version::Http11 => Ok(true),
