@@ -387,6 +387,7 @@ fn traffic() -> TrafficSnapshot {
         ejected: BTreeSet::new(),
         accept_failures: 7,
         connections: 5,
+        parked: 3,
         max_connections: 4000,
     }
 }

@@ -32,7 +32,7 @@ async fn go_on(mut client: Client<TcpStream>) {
     let Some(deadline) = exchanges(&mut client).await else { return };
     let worker = client.worker.clone();
     if let Some(idle) = Idle::new(client, deadline) {
-        worker.parking.park(idle);
+        worker.park(idle);
     }
 }
 

@@ -8,6 +8,7 @@ mod harness;
 mod limits;
 mod listeners;
 mod load;
+mod parking;
 mod requests;
 mod retries;
 mod tcp;
