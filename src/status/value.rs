@@ -86,6 +86,8 @@ pub struct ProxyStatus {
     pub max_connections: u64,
     /// Times that no connection could be accepted for want of descriptors or memory.
     pub accept_failures: u64,
+    /// Lines that never reached an access log because its target failed or was too slow.
+    pub access_log_dropped: u64,
 }
 
 /// The state directory and what is in force.

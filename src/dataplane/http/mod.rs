@@ -15,6 +15,7 @@ mod sender;
 use super::{
     accept::Accepted,
     io::Transport,
+    log::note,
     tcp::{Relay, count},
     upstream::BusyUpstream,
 };
@@ -46,6 +47,9 @@ async fn exchanges<S: Transport>(client: &mut Client<S>) -> Option<Instant> {
             Step::Over => return None,
         };
         client.end_exchange();
+        if !matches!(next, Next::Tunnel(..)) {
+            client.entry = None;
+        }
         match next {
             Next::KeepAlive => continue,
             Next::Close => client.linger().await,
@@ -61,8 +65,13 @@ async fn exchanges<S: Transport>(client: &mut Client<S>) -> Option<Instant> {
 async fn tunnel<S: Transport>(client: &mut Client<S>, mut backend: TcpStream, busy: &BusyUpstream) {
     let _working = client.worker.working();
     let mut relay = Relay::new(std::mem::take(&mut client.input), std::mem::take(&mut client.output));
-    let count = |forth, back| count(client.counted.shard(), busy.counters(), forth, back);
+    let mut moved = (0, 0);
+    let count = |forth, back| {
+        moved = (moved.0 + forth, moved.1 + back);
+        count(client.counted.shard(), busy.counters(), forth, back);
+    };
     let result = relay.run(&mut client.stream, &mut backend, client.timeouts.tunnel, None, count).await;
+    note(&mut client.entry, |entry| entry.ends_relay(&result, moved));
     if result.is_err() {
         client.stream.reset_on_close();
         backend.reset_on_close();

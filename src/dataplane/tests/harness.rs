@@ -4,7 +4,7 @@ use crate::{
     dataplane::Dataplane,
     model::{
         Backend, BackendTraffic, Balance, Check, Listener, ListenerConfig, ListenerTimeouts, ListenerTraffic, Name,
-        Pool, PoolConfig, PoolTimeouts, Protocol, ProxyConfig, Route, Serving, Sticky, TrafficSnapshot,
+        Pool, PoolConfig, PoolTimeouts, Protocol, ProxyConfig, Route, Serving, SourceLimits, Sticky, TrafficSnapshot,
     },
 };
 use std::{
@@ -59,6 +59,8 @@ impl Setup {
             pool: Some(name("pool")),
             routes: Vec::new(),
             timeouts: ListenerTimeouts::default(),
+            access_log: None,
+            limits: SourceLimits::default(),
         };
         Self { listener, pool, down: BTreeSet::new() }
     }

@@ -1,6 +1,8 @@
 //! From the shape of a file to its meaning: texts become addresses, durations and names, and what cannot be meant is
 //! found. Nothing stops at the first mistake: each is noted at its field, and the object exists only if there was none.
 
+mod around;
+mod checks;
 mod listener;
 mod peer;
 mod pool;
@@ -8,6 +10,7 @@ mod serving;
 mod text;
 mod vip;
 
+pub(super) use checks::HELLO;
 pub(super) use listener::REDIRECT_STATUS;
 pub(super) use peer::peer;
 pub(super) use pool::pool;

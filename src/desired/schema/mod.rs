@@ -5,12 +5,19 @@
 //! that a later version adds must be optional, and must not be written while it has its default: then old and new
 //! versions agree on the digests of the files that both understand.
 
+mod around;
+mod checks;
 mod document;
 mod peer;
 mod pool;
 mod serving;
 mod vip;
 
+pub(super) use around::{
+    AccessLogSpec, LogFileSpec, LogFormatSpec, LogSyslogSpec, LogTargetSpec, RequestRateSpec, SourceLimitsSpec,
+    StdoutSpec,
+};
+pub(super) use checks::{BeginsSpec, ExpectBytesSpec, MysqlCheckSpec, SmtpCheckSpec, TcpCheckSpec};
 pub use document::{document, file_name};
 pub(super) use peer::{HeartbeatSpec, PeerSpec};
 pub(super) use pool::{

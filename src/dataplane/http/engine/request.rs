@@ -83,6 +83,11 @@ impl<'a> Request<'a> {
         matches!(self.framing, Framing::None | Framing::Length(0))
     }
 
+    /// Value of the first field of this name, in any case.
+    pub fn field(&self, name: &str) -> Option<&'a [u8]> {
+        self.fields.first(name)
+    }
+
     /// Value of the first cookie of this name.
     pub fn cookie(&self, name: &str) -> Option<&'a [u8]> {
         let pairs = self.fields.values(Name::Cookie).flat_map(|v| v.split(|b| *b == b';')).map(<[u8]>::trim_ascii);
