@@ -11,10 +11,10 @@ use lbagent::dataplane::http::engine::{
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Stands for the events and the outcome of an input, without its content.
-pub type Way = u64;
+pub(crate) type Way = u64;
 
 /// A client's bytes: however they are cut the same comes out, and what goes to a backend is read in one way only.
-pub fn requests(input: &[u8]) -> Way {
+pub(crate) fn requests(input: &[u8]) -> Way {
     let whole = read_requests([input].into_iter());
     assert_eq!(whole, read_requests(cuts(input)), "the cuts make a difference");
     whole.messages.iter().for_each(forwarded_request_has_one_meaning);
@@ -22,7 +22,7 @@ pub fn requests(input: &[u8]) -> Way {
 }
 
 /// A backend's bytes, in answer to each kind of request.
-pub fn responses(input: &[u8]) -> Way {
+pub(crate) fn responses(input: &[u8]) -> Way {
     let mut ways = Vec::new();
     for (head_only, upgrade) in [(false, false), (true, false), (false, true)] {
         let asked = Asked { head_only, upgrade };
@@ -38,7 +38,7 @@ pub fn responses(input: &[u8]) -> Way {
 }
 
 /// The chunked coding, beside a reader that is too simple to be wrong; and there and back again.
-pub fn body(input: &[u8]) -> Way {
+pub(crate) fn body(input: &[u8]) -> Way {
     let whole = read_body([input].into_iter());
     assert_eq!(whole, read_body(cuts(input)), "the cuts make a difference");
     let expected = simple_chunks(input);

@@ -37,13 +37,18 @@ impl Transport for TcpStream {
     }
 }
 
+/// Lends out the worker's buffer. Not within itself.
+pub(super) fn with_scratch<T>(f: impl FnOnce(&mut [u8]) -> T) -> T {
+    BUFFER.with_borrow_mut(|scratch| f(scratch))
+}
+
 /// Reads what is there and shows it to `f`; an empty slice is the end of the stream.
 pub(super) fn poll_read_with<S: AsyncRead + Unpin, T>(
     cx: &mut Context<'_>,
     stream: &mut S,
     f: impl FnOnce(&mut Context<'_>, &[u8]) -> T,
 ) -> Poll<io::Result<T>> {
-    BUFFER.with_borrow_mut(|scratch| {
+    with_scratch(|scratch| {
         let mut buffer = ReadBuf::new(scratch);
         ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
         Poll::Ready(Ok(f(cx, buffer.filled())))

@@ -98,6 +98,7 @@ impl Dataplane {
             ejected: control.ejected(Instant::now()),
             accept_failures: workers().map(|w| w.accept_failures.get()).sum(),
             connections: workers().map(|w| w.connections.get()).sum(),
+            parked: workers().map(|w| w.parked.get()).sum(),
             access_log_dropped: control.sinks.dropped(),
             max_connections: self.0.max_connections as u64,
         }

@@ -92,7 +92,8 @@ async fn backend(
                 .map_err(|none| End::no_place(&none))?,
         };
         note(entry, |entry| entry.is_seated(&view, &busy));
-        match busy.connect(view.timeouts().connect).await {
+        // On the heap: a relay should not carry the room for connecting.
+        match Box::pin(busy.connect(view.timeouts().connect)).await {
             Ok(stream) => {
                 note(entry, |entry| entry.is_connected());
                 view.went_well(&busy);

@@ -20,6 +20,8 @@ pub struct TrafficSnapshot {
     pub accept_failures: u64,
     /// Gauge: connections that clients have open, of all listeners that are or were.
     pub connections: u64,
+    /// Gauge: those of them that have been idle for a second or more, and cost little.
+    pub parked: u64,
     /// Lines that never reached an access log because its target failed or was too slow.
     pub access_log_dropped: u64,
     /// How many there may be at one time; more wait in the kernel's queues. Constant.

@@ -391,6 +391,7 @@ fn traffic() -> TrafficSnapshot {
         accept_failures: 7,
         access_log_dropped: 11,
         connections: 5,
+        parked: 3,
         max_connections: 4000,
     }
 }

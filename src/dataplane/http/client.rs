@@ -10,7 +10,7 @@ use crate::{
     dataplane::{
         accept::Accepted,
         config::{Listening, Service},
-        io::{Alarm, Output, Transport, poll_read_with},
+        io::{Alarm, Output, Transport, poll_read_with, with_scratch},
         log::{End, Entry, note},
         quiet::Exchanging,
         tcp::{Counted, YOUTH},
@@ -28,7 +28,7 @@ use std::{
     task::{Context, Poll, ready},
     time::Duration,
 };
-use tokio::time::Instant;
+use tokio::{io::ReadBuf, time::Instant};
 
 /// After the last response on a connection: so long and so much is still read, lest the kernel answer what the client
 /// is sending with a reset that destroys the response on its way.
@@ -101,7 +101,9 @@ impl<S: Transport> Client<S> {
         }
         let mut head_began = (!self.input.is_empty()).then_some(begin);
         loop {
-            if let Some(step) = self.step(head_began.unwrap_or(begin)) {
+            if !self.input.is_empty()
+                && let Some(step) = self.step(head_began)
+            {
                 return step;
             }
             if head_began.is_none() && !self.input.is_empty() {
@@ -116,6 +118,7 @@ impl<S: Transport> Client<S> {
             match poll_fn(|cx| self.poll_more(cx, idle, deadline)).await {
                 Ok(More::Idle) => return Step::Idle(deadline),
                 Ok(More::End) => return Step::Over,
+                Ok(More::Step(step)) => return step,
                 Ok(More::Bytes) => {}
                 Err(error) if error.kind() == io::ErrorKind::TimedOut && head_began.is_some() => {
                     self.begin_exchange();
@@ -217,17 +220,30 @@ impl<S: Transport> Client<S> {
         Step::Answer { page: Page::limited(Duration::ZERO), head_only: false, keep_alive: None }
     }
 
-    /// Takes a request, which began to come at `began`, out of the input. `None`: not enough there.
-    fn step(&mut self, began: Instant) -> Option<Step> {
-        let event = self.requests.next(&self.input);
+    /// Takes a request out of what was read before. `None`: not enough there.
+    fn step(&mut self, began: Option<Instant>) -> Option<Step> {
+        let mut input = std::mem::take(&mut self.input);
+        let (taken, step) = self.take(&input, began);
+        if taken < input.len() {
+            input.drain(..taken);
+            self.input = input;
+        }
+        step
+    }
+
+    /// Takes a request out of `input`, and says how much of it that was. `began`: when it began to come, if that was not
+    /// just now.
+    fn take(&mut self, input: &[u8], began: Option<Instant>) -> (usize, Option<Step>) {
+        // The clock is read for the log alone.
+        let began = || began.unwrap_or_else(Instant::now);
         let mut bodiless = false;
-        let (taken, step) = match event {
+        let (taken, step) = match self.requests.next(input) {
             Ok((taken, RequestEvent::Head(request))) => {
                 let service = self.listening.service.load();
                 self.timeouts = service.timeouts;
                 self.used = true;
                 bodiless = request.is_bodiless();
-                self.entry = service.log.as_ref().map(|log| Entry::http(log, self.address, began, Some(&request)));
+                self.entry = service.log.as_ref().map(|log| Entry::http(log, self.address, began(), Some(&request)));
                 let place = Place { client: self.address, listening: &self.listening, worker: &self.worker };
                 (taken, Some(place.decide(&request, &service)))
             }
@@ -235,9 +251,9 @@ impl<S: Transport> Client<S> {
             Err(refusal) => {
                 self.counted.shard().refused.add(1);
                 let service = self.listening.service.load();
-                self.entry = service.log.as_ref().map(|log| Entry::http(log, self.address, began, None));
+                self.entry = service.log.as_ref().map(|log| Entry::http(log, self.address, began(), None));
                 note(&mut self.entry, |entry| entry.end = End::REFUSED);
-                (self.input.len(), Some(refuse(refusal.status, refusal.reason)))
+                (input.len(), Some(refuse(refusal.status, refusal.reason)))
             }
         };
         if step.is_some() {
@@ -248,25 +264,29 @@ impl<S: Transport> Client<S> {
             let end = self.requests.next(&[]);
             debug_assert!(matches!(end, Ok((0, RequestEvent::End))));
         }
-        if taken == self.input.len() {
-            self.input = Vec::new();
-        } else {
-            self.input.drain(..taken);
+        (taken, step)
+    }
+
+    /// Takes what has come from the client. Most often that is one request and nothing else, which is never copied.
+    fn absorb(&mut self, data: &[u8]) -> More {
+        if data.is_empty() {
+            return More::End;
         }
-        step
+        self.counted.shard().bytes_in.add(data.len() as u64);
+        let (taken, step) = if self.input.is_empty() { self.take(data, None) } else { (0, None) };
+        self.input.extend_from_slice(&data[taken..]);
+        step.map_or(More::Bytes, More::Step)
     }
 
     /// Reads more input, until a moment from which on the connection is idle, or a deadline.
     fn poll_more(&mut self, cx: &mut Context<'_>, idle: Option<Instant>, deadline: Instant) -> Poll<io::Result<More>> {
-        let input = &mut self.input;
-        let read = poll_read_with(cx, &mut self.stream, |_, data| {
-            input.extend_from_slice(data);
-            data.len()
+        let read = with_scratch(|scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+            Poll::Ready(Ok(self.absorb(buffer.filled())))
         });
-        if let Poll::Ready(read) = read {
-            let count = read?;
-            self.counted.shard().bytes_in.add(count as u64);
-            return Poll::Ready(Ok(if count > 0 { More::Bytes } else { More::End }));
+        if read.is_ready() {
+            return read;
         }
         ready!(self.alarm.poll(cx, idle.unwrap_or(deadline)));
         Poll::Ready(if idle.is_some() { Ok(More::Idle) } else { Err(io::ErrorKind::TimedOut.into()) })
@@ -275,6 +295,9 @@ impl<S: Transport> Client<S> {
 
 /// What has come from a client.
 enum More {
+    /// A request, or what is not one.
+    Step(Step),
+    /// Some of a request.
     Bytes,
     /// Nothing, for a while.
     Idle,

@@ -58,7 +58,7 @@ pub(super) struct Exchange<'a, S, B> {
     backend: &'a mut B,
     job: &'a Job,
     upstream: &'a Rc<Upstream>,
-    sender: Sender,
+    sender: Sender<'a>,
     receiver: Receiver,
     waiting: Waiting,
 }
@@ -79,18 +79,20 @@ impl<'a, S: Transport, B: Transport> Exchange<'a, S, B> {
 
     /// Drives it to its end.
     pub(super) async fn run(&mut self) -> Outcome {
-        let mut last = Instant::now();
+        let mut last = None;
         poll_fn(|cx| {
             let outcome = self.poll(cx);
             if self.receiver.stage >= Stage::Body {
                 note(&mut self.client.entry, |entry| entry.is_answered());
             }
-            if self.count() > 0 {
-                last = Instant::now();
-            }
+            let moved = self.count();
             if outcome.is_ready() {
                 return outcome;
             }
+            let last = match last {
+                Some(last) if moved == 0 => last,
+                _ => *last.insert(Instant::now()),
+            };
             let limit = match self.waiting {
                 Waiting::Client => self.client.timeouts.idle,
                 Waiting::Backend => self.job.view.timeouts().response,

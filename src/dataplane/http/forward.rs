@@ -54,7 +54,7 @@ pub(super) enum Next {
 }
 
 /// Forwards a request and brings its response back.
-pub(super) async fn forward<S: Transport>(client: &mut Client<S>, job: Job) -> Next {
+pub(super) async fn forward<S: Transport>(client: &mut Client<S>, job: Box<Job>) -> Next {
     let mut attempts = Attempts::default();
     let mut page = Page::new(503, "No server is available.");
     let mut end = End::NO_CONNECTION;
@@ -94,7 +94,7 @@ pub(super) async fn forward<S: Transport>(client: &mut Client<S>, job: Job) -> N
         note(&mut client.entry, |entry| entry.status = (status > 0).then_some(status));
         match outcome {
             Outcome::Complete { reusable } => {
-                judge(&job.view, &busy, status);
+                job.view.answered(&busy, status);
                 if reusable {
                     busy.put_idle(stream);
                 }
@@ -119,14 +119,6 @@ pub(super) async fn forward<S: Transport>(client: &mut Client<S>, job: Job) -> N
     note(&mut client.entry, |entry| entry.end = end);
     let keep_alive = (job.keep_alive && client.requests.between_requests()).then_some(job.version);
     client.answer(&page, job.asked.head_only, keep_alive).await
-}
-
-/// What a whole response says about its backend.
-fn judge(view: &View, upstream: &Upstream, status: u16) {
-    match &view.serving().ejection {
-        Some(rule) if rule.on_5xx && status >= 500 => view.went_wrong(upstream),
-        _ => view.went_well(upstream),
-    }
 }
 
 /// Which connection is tried next.
@@ -168,7 +160,8 @@ impl Attempts {
         if !afresh && let Some(stream) = upstream.take_idle(!job.repeatable) {
             return Ok((stream, true));
         }
-        upstream.connect(job.view.timeouts().connect).await.map(|stream| (stream, false)).map_err(|error| {
+        // On the heap: a connection that idles should not carry the room for connecting.
+        Box::pin(upstream.connect(job.view.timeouts().connect)).await.map(|stream| (stream, false)).map_err(|error| {
             self.tries.unreachable(&job.view, upstream, &error);
             match error {
                 ConnectError::Timeout => Page::new(504, "The server could not be reached in time."),

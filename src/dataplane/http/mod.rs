@@ -24,8 +24,7 @@ use forward::Next;
 pub(in crate::dataplane) use idle::Idle;
 use tokio::{net::TcpStream, time::Instant};
 
-/// Serves one connection until it is idle or ends. What is needed only for the length of a request is allocated for that
-/// long.
+/// Serves one connection until it is idle or ends.
 pub(super) fn serve(accepted: Accepted<TcpStream>) -> impl Future<Output = ()> {
     go_on(Client::new(accepted))
 }
@@ -34,7 +33,7 @@ async fn go_on(mut client: Client<TcpStream>) {
     let Some(deadline) = exchanges(&mut client).await else { return };
     let worker = client.worker.clone();
     if let Some(idle) = Idle::new(client, deadline) {
-        worker.parking.park(idle);
+        worker.park(idle);
     }
 }
 
@@ -43,7 +42,7 @@ async fn exchanges<S: Transport>(client: &mut Client<S>) -> Option<Instant> {
     loop {
         let next = match client.next_request().await {
             Step::Answer { page, head_only, keep_alive } => client.answer(&page, head_only, keep_alive).await,
-            Step::Forward(job) => Box::pin(forward::forward(client, *job)).await,
+            Step::Forward(job) => forward::forward(client, job).await,
             Step::Idle(deadline) => return Some(deadline),
             Step::Over => return None,
         };

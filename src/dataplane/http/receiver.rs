@@ -5,6 +5,9 @@ use crate::dataplane::{io::Output, traffic::ListenerShard, upstream::Upstream};
 use std::{io, task::Context};
 use tokio::io::AsyncWrite;
 
+/// So much of a body finds room behind its head.
+const SMALL_BODY: usize = 2048;
+
 /// The response on its way to the client.
 pub(super) struct Receiver {
     responses: Responses,
@@ -129,6 +132,8 @@ impl Receiver {
                 ResponseEvent::Head(head) => {
                     answer.count(head.status);
                     self.status = head.status;
+                    // A small body goes out with its head.
+                    output.buffer().reserve(2 * taken + (data.len() - taken).min(SMALL_BODY));
                     (self.writer, self.keep_alive) = head.write_forward(&answer.reply, output.buffer());
                     self.reusable = head.persistent;
                     self.stage = Stage::Body;

@@ -5,11 +5,17 @@ use super::{
     forward::Job,
 };
 use crate::dataplane::io::Output;
-use std::task::{Context, Poll, ready};
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
 use tokio::io::AsyncWrite;
 
 /// The request on its way to the backend.
-pub(super) struct Sender {
+pub(super) struct Sender<'a> {
+    /// What of the head is to follow.
+    head: &'a [u8],
+    /// Of the body.
     pub(super) output: Output,
     pub(super) state: Sending,
     writer: BodyWriter,
@@ -27,10 +33,11 @@ pub(super) enum Sending {
     Broken,
 }
 
-impl Sender {
-    pub(super) fn new(job: &Job, in_body: bool) -> Self {
+impl<'a> Sender<'a> {
+    pub(super) fn new(job: &'a Job, in_body: bool) -> Self {
         Self {
-            output: Output::holding(job.head.clone()),
+            head: &job.head,
+            output: Output::default(),
             state: if in_body { Sending::Body } else { Sending::Done },
             writer: if job.framing == Framing::Chunked { BodyWriter::Chunked } else { BodyWriter::Plain },
             ever_sent: false,
@@ -39,6 +46,15 @@ impl Sender {
     }
 
     pub(super) fn poll_flush<B: AsyncWrite + Unpin>(&mut self, cx: &mut Context<'_>, backend: &mut B) -> Poll<()> {
+        while !self.head.is_empty() && self.state != Sending::Broken {
+            match ready!(Pin::new(&mut *backend).poll_write(cx, self.head)) {
+                Ok(count) if count > 0 => {
+                    self.head = &self.head[count..];
+                    self.output.total += count as u64;
+                }
+                _ => self.state = Sending::Broken,
+            }
+        }
         if self.state != Sending::Broken && ready!(self.output.poll_flush(cx, backend)).is_err() {
             self.state = Sending::Broken;
         }
@@ -48,7 +64,7 @@ impl Sender {
 
     /// The backend has been given the whole request. Until then it takes whatever comes next for more of this one.
     pub(super) fn is_done(&self) -> bool {
-        self.state == Sending::Done && self.output.is_empty()
+        self.state == Sending::Done && self.head.is_empty() && self.output.is_empty()
     }
 
     /// Takes some of the request's body; how much of `data` belonged to it.

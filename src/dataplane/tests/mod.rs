@@ -9,6 +9,7 @@ mod limits;
 mod listeners;
 mod load;
 mod logs;
+mod parking;
 mod recorder;
 mod requests;
 mod retries;

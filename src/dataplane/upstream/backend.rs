@@ -72,7 +72,7 @@ impl Upstream {
     /// Counts it as busy until the guard is dropped.
     pub(super) fn busy(self: &Rc<Self>, place: Option<Place>) -> BusyUpstream {
         self.counters().active.add(1);
-        BusyUpstream { upstream: self.clone(), place }
+        BusyUpstream { upstream: self.clone(), place: place.map(Box::new) }
     }
 
     /// A new connection.
@@ -127,7 +127,8 @@ impl Drop for Upstream {
 /// Counts a backend as busy with one exchange or connection, and holds its place there if it has a limit.
 pub(in crate::dataplane) struct BusyUpstream {
     upstream: Rc<Upstream>,
-    place: Option<Place>,
+    /// In a box, for few have one and every connection carries the room for it.
+    place: Option<Box<Place>>,
 }
 
 impl std::ops::Deref for BusyUpstream {

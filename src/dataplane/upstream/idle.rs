@@ -30,7 +30,8 @@ pub(super) struct IdleList {
 
 struct Idle {
     stream: TcpStream,
-    since: Instant,
+    /// Since the sweep that met it first: a clock is not read for every request.
+    since: Option<Instant>,
 }
 
 impl IdleList {
@@ -59,7 +60,7 @@ impl IdleList {
     pub(super) fn put(&self, stream: TcpStream, gauge: &Counter) {
         let mut list = self.list.borrow_mut();
         if list.len() < self.limits.get().max.into() && self.budget.kept.get() < self.budget.max {
-            list.push(Idle { stream, since: Instant::now() });
+            list.push(Idle { stream, since: None });
             gauge.add(1);
             self.budget.kept.set(self.budget.kept.get() + 1);
         }
@@ -72,7 +73,9 @@ impl IdleList {
         self.retain(gauge, |idle| {
             let is_surplus = surplus > 0;
             surplus = surplus.saturating_sub(1);
-            !is_surplus && now.duration_since(idle.since) < limits.expiry && is_silent(&idle.stream, false)
+            !is_surplus
+                && now.duration_since(*idle.since.get_or_insert(now)) < limits.expiry
+                && is_silent(&idle.stream, false)
         });
     }
 
@@ -81,10 +84,10 @@ impl IdleList {
         self.retain(gauge, |_| false);
     }
 
-    fn retain(&self, gauge: &Counter, keep: impl FnMut(&Idle) -> bool) {
+    fn retain(&self, gauge: &Counter, keep: impl FnMut(&mut Idle) -> bool) {
         let mut list = self.list.borrow_mut();
         let before = list.len();
-        list.retain(keep);
+        list.retain_mut(keep);
         self.count_gone(before - list.len(), gauge);
     }
 
@@ -162,9 +165,12 @@ mod tests {
         assert!(lab.list.take(true, &lab.gauge).is_some() && lab.list.take(true, &lab.gauge).is_some());
         assert!(lab.list.take(true, &lab.gauge).is_none(), "the backend has closed it");
         lab.put(2).await;
-        lab.list.sweep(Instant::now() + Duration::from_secs(29), &lab.gauge);
-        assert_eq!(lab.gauge.get(), 2);
-        lab.list.sweep(Instant::now() + Duration::from_secs(31), &lab.gauge);
+        let start = Instant::now();
+        for second in [0, 29] {
+            lab.list.sweep(start + Duration::from_secs(second), &lab.gauge);
+            assert_eq!(lab.gauge.get(), 2);
+        }
+        lab.list.sweep(start + Duration::from_secs(30), &lab.gauge);
         assert_eq!((lab.gauge.get(), lab.list.budget.kept.get()), (0, 0));
     }
 }

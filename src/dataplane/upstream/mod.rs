@@ -243,9 +243,19 @@ impl View {
         &self.version.config.pool.serving
     }
 
+    /// A whole response came from there.
+    pub(super) fn answered(&self, upstream: &Upstream, status: u16) {
+        if self.version.is_guarded {
+            match &self.serving().ejection {
+                Some(rule) if rule.on_5xx && status >= 500 => self.went_wrong(upstream),
+                _ => upstream.shared.standing.good(),
+            }
+        }
+    }
+
     /// Something went well there.
     pub(super) fn went_well(&self, upstream: &Upstream) {
-        if self.serving().ejection.is_some() {
+        if self.version.is_guarded {
             upstream.shared.standing.good();
         }
     }

@@ -54,7 +54,7 @@ impl Tries {
         client: IpAddr,
         preferred: Option<&Rc<Upstream>>,
     ) -> Option<BusyUpstream> {
-        if self.made > view.serving().retries {
+        if self.made > 0 && self.made > view.serving().retries {
             return None;
         }
         let busy = view.seat(client, preferred.filter(|_| self.is_first()), &self.tried).ok()?;

@@ -77,6 +77,8 @@ pub(super) const FENCE: &[Row<FenceStatus>] = &[
 pub(super) const PROXY: &[Row<ProxyStatus>] = &[
     gauge("lbagent_proxy_connections", "Client connections open, of all listeners that are or were.",
         |proxy| count(proxy.connections)),
+    gauge("lbagent_proxy_parked_connections", "Those of them that have been idle for a second or more.",
+        |proxy| count(proxy.parked)),
     gauge("lbagent_proxy_max_connections", "The limit on those; more wait in the kernel's queues.",
         |proxy| count(proxy.max_connections)),
     counter("lbagent_proxy_accept_failures_total", "Times that nothing could be accepted for want of descriptors or memory.",

@@ -74,16 +74,26 @@ impl Name {
 #[derive(Debug)]
 pub(super) struct Fields<'a> {
     head: &'a [u8],
-    lines: Vec<Field<'a>>,
+    lines: Vec<Line<'a>>,
     /// One bit for each [`Name`].
     present: u32,
+}
+
+#[derive(Debug)]
+struct Line<'a> {
+    name: &'a str,
+    known: Option<Name>,
+    /// Without the white space around it.
+    value: &'a [u8],
 }
 
 impl<'a> Fields<'a> {
     /// Those that were found in `head`.
     pub(super) fn new(head: &'a [u8], lines: &[Field<'a>]) -> Self {
-        let present = lines.iter().filter_map(|line| Name::of(line.name)).fold(0, |set, name| set | bit(name));
-        Self { head, lines: lines.to_vec(), present }
+        let line = |it: &Field<'a>| Line { name: it.name, known: Name::of(it.name), value: it.value.trim_ascii() };
+        let lines: Vec<Line<'a>> = lines.iter().map(line).collect();
+        let present = lines.iter().filter_map(|line| line.known).fold(0, |set, name| set | bit(name));
+        Self { head, lines, present }
     }
 
     /// Whether there is a line of this name.
@@ -94,25 +104,24 @@ impl<'a> Fields<'a> {
     /// Values of all lines of this name, in order.
     pub(super) fn values(&self, name: Name) -> impl Iterator<Item = &'a [u8]> {
         let lines = if self.has(name) { &self.lines[..] } else { &[] };
-        lines.iter().filter(move |line| Name::of(line.name) == Some(name)).map(|line| line.value.trim_ascii())
+        lines.iter().filter(move |line| line.known == Some(name)).map(|line| line.value)
     }
 
     /// Value of the first line of any name.
     pub(super) fn first(&self, name: &str) -> Option<&'a [u8]> {
-        let line = self.lines.iter().find(|line| line.name.eq_ignore_ascii_case(name))?;
-        Some(line.value.trim_ascii())
+        Some(self.lines.iter().find(|line| line.name.eq_ignore_ascii_case(name))?.value)
     }
 
-    /// Adds every line whose name passes, without the white space around its value.
-    pub(super) fn copy(&self, passes: impl Fn(&str) -> bool, out: &mut Vec<u8>) {
+    /// Adds every line that passes by its name, without the white space around its value.
+    pub(super) fn copy(&self, passes: impl Fn(&str, Option<Name>) -> bool, out: &mut Vec<u8>) {
         let mut piece = 0..0;
-        for line in self.lines.iter().filter(|line| passes(line.name)) {
+        for line in self.lines.iter().filter(|line| passes(line.name, line.known)) {
             match self.as_spelled(line) {
                 Some(next) if next.start == piece.end => piece.end = next.end,
                 spelled => {
                     out.extend_from_slice(&self.head[piece]);
                     if spelled.is_none() {
-                        write_field(out, line.name, line.value.trim_ascii());
+                        write_field(out, line.name, line.value);
                     }
                     piece = spelled.unwrap_or(0..0);
                 }
@@ -122,7 +131,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Where a line stands that is spelled as it would be written here: one space, and none behind the value.
-    fn as_spelled(&self, line: &Field<'_>) -> Option<Range<usize>> {
+    fn as_spelled(&self, line: &Line<'_>) -> Option<Range<usize>> {
         let place = |part: &[u8]| part.as_ptr().addr().checked_sub(self.head.as_ptr().addr());
         let (start, value) = (place(line.name.as_bytes())?, place(line.value)?);
         let (colon, end) = (start.checked_add(line.name.len())?, value.checked_add(line.value.len())?);
@@ -192,15 +201,15 @@ mod tests {
                 head += &format!("{name}{at}:{before}{value}{after}\r\n");
             }
             head += "\r\n";
-            let passes = |name: &str| {
+            let passes = |name: &str, _: Option<Name>| {
                 let digits = name.trim_start_matches(|c: char| !c.is_ascii_digit());
                 lines[digits.parse::<usize>().unwrap()].4
             };
             let fields = Fields::new(head.as_bytes(), &parsed(head.as_bytes()));
             let (mut copied, mut written) = (Vec::new(), Vec::new());
             fields.copy(passes, &mut copied);
-            for line in fields.lines.iter().filter(|line| passes(line.name)) {
-                write_field(&mut written, line.name, line.value.trim_ascii());
+            for line in fields.lines.iter().filter(|line| passes(line.name, None)) {
+                write_field(&mut written, line.name, line.value);
             }
             prop_assert_eq!(String::from_utf8(copied).unwrap(), String::from_utf8(written).unwrap());
         }

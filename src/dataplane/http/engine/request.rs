@@ -111,7 +111,7 @@ impl<'a> Request<'a> {
             None => drop(write!(out, "{}", forwarding.local)),
         }
         out.extend_from_slice(b"\r\n");
-        self.fields.copy(|name| self.passes(name), out);
+        self.fields.copy(|name, known| self.passes(name, known), out);
         self.write_own_fields(forwarding, out);
         out.extend_from_slice(b"\r\n");
     }
@@ -150,12 +150,12 @@ impl<'a> Request<'a> {
 
     /// Whether a field is forwarded as it is. Those that are written anew are not, and neither are their doubles with
     /// `_` for `-`, which CGI-like backends cannot tell from them.
-    fn passes(&self, name: &str) -> bool {
+    fn passes(&self, name: &str, known: Option<Name>) -> bool {
         let is_own = |name: Name| {
             matches!(name, Name::Host | Name::ContentLength | Name::TransferEncoding)
                 || matches!(name, Name::XForwardedFor | Name::XForwardedProto | Name::XForwardedHost)
         };
-        let passes = match Name::of(name) {
+        let passes = match known {
             Some(name) if name.is_hop_by_hop() || is_own(name) => false,
             Some(Name::Expect) => self.version == Version::Http11,
             Some(Name::MaxForwards) => self.max_forwards().is_none(),

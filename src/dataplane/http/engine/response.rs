@@ -156,14 +156,14 @@ impl<'a> Response<'a> {
                 out.extend_from_slice(b"\r\n");
             }
         }
-        self.fields.copy(|name| self.passes(name), out);
+        self.fields.copy(|name, known| self.passes(name, known), out);
         write_via(out, self.version);
     }
 
     /// Whether a field is passed on as it is.
-    fn passes(&self, name: &str) -> bool {
+    fn passes(&self, name: &str, known: Option<Name>) -> bool {
         let is_own = |name: Name| name.is_hop_by_hop() || name == Name::ContentLength;
-        !Name::of(name).is_some_and(is_own) && !self.connection.nominates(name)
+        !known.is_some_and(is_own) && !self.connection.nominates(name)
     }
 }
 
