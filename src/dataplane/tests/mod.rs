@@ -13,6 +13,8 @@ mod parking;
 mod recorder;
 mod requests;
 mod retries;
+mod slow;
 mod smuggling;
 mod sources;
 mod tcp;
+mod websocket;
