@@ -3,7 +3,9 @@
 
 use super::{
     http::route::Routes,
+    log::AccessLog,
     quiet::InFlight,
+    sources::Sources,
     traffic::{ListenerShard, Sharded},
     upstream::{BackendShared, Queue},
 };
@@ -52,6 +54,10 @@ pub(super) struct Service {
     pub(super) protocol: Protocol,
     pub(super) timeouts: ListenerTimeouts,
     pub(super) routes: Routes,
+    /// What one client may have, if that is limited.
+    pub(super) sources: Option<Arc<Sources>>,
+    /// Where it is written what came, if anywhere.
+    pub(super) log: Option<Arc<AccessLog>>,
 }
 
 /// A pool, whatever its version.

@@ -4,8 +4,10 @@ use super::{
     config::{Listening, Pool, PoolVersion, Service},
     http::route::Routes,
     listen::{self, ListenError},
+    log::{AccessLog, Sinks},
     quiet::InFlight,
-    traffic::Sharded,
+    sources::Sources,
+    traffic::{ListenerShard, Sharded},
     upstream::BackendShared,
     worker::{Command, WorkerHandle},
 };
@@ -28,6 +30,8 @@ pub(super) struct Control {
     /// Closed here, but workers may still be taking the last connections out of their queues.
     closing: BTreeMap<SocketAddr, Weak<Listening>>,
     vips: BTreeMap<Name, Arc<InFlight>>,
+    /// Of access logs.
+    pub(super) sinks: Sinks,
     stopped: bool,
 }
 
@@ -52,6 +56,7 @@ impl Control {
         for worker in workers {
             worker.send(Command::Refresh(present.clone()));
         }
+        self.sinks.close_unused();
         self.config = config.clone();
         outcome
     }
@@ -132,12 +137,12 @@ impl Control {
         match self.listeners.get(&address).cloned() {
             Some(_) if unchanged => Ok(()),
             Some(listening) => {
-                let service = self.service(wanted, Some(&listening.service.load()), workers.len());
+                let service = self.service(address, wanted, Some(&listening.service.load()), workers);
                 listening.service.store(Arc::new(service));
                 Ok(())
             }
             None => {
-                let service = self.service(wanted, None, workers.len());
+                let service = self.service(address, wanted, None, workers);
                 self.open(Arc::new(Listening::new(address, service)), workers)
             }
         }
@@ -152,17 +157,48 @@ impl Control {
         wanted.listener.pool.iter().chain(routed).all(|name| self.config.pools.contains_key(name))
     }
 
-    fn service(&mut self, wanted: &ListenerConfig, before: Option<&Service>, workers: usize) -> Service {
+    fn service(
+        &mut self,
+        address: SocketAddr,
+        wanted: &ListenerConfig,
+        before: Option<&Service>,
+        workers: &[WorkerHandle],
+    ) -> Service {
         let same_owner = before.filter(|b| b.vip == wanted.vip);
-        let in_flight = self.vips.entry(wanted.vip.clone()).or_insert_with(|| Arc::new(InFlight::new(workers)));
+        let in_flight = self.vips.entry(wanted.vip.clone()).or_insert_with(|| Arc::new(InFlight::new(workers.len())));
+        let in_flight = in_flight.clone();
+        let counters = same_owner.map_or_else(|| Arc::new(Sharded::new(workers.len())), |b| b.counters.clone());
+        let before = same_owner.and_then(|b| b.sources.as_deref());
+        let sources = Sources::new(wanted.listener.limits, before, Instant::now());
+        let log = self.access_log(address, wanted, &counters, workers);
         Service {
             vip: wanted.vip.clone(),
-            in_flight: in_flight.clone(),
-            counters: same_owner.map_or_else(|| Arc::new(Sharded::new(workers)), |b| b.counters.clone()),
+            in_flight,
+            counters,
             protocol: wanted.listener.protocol,
             timeouts: wanted.listener.timeouts,
             routes: Routes::new(&wanted.listener, &self.pools),
+            sources,
+            log,
         }
+    }
+
+    fn access_log(
+        &mut self,
+        address: SocketAddr,
+        wanted: &ListenerConfig,
+        counters: &Arc<Sharded<ListenerShard>>,
+        workers: &[WorkerHandle],
+    ) -> Option<Arc<AccessLog>> {
+        let log = wanted.listener.access_log.as_ref()?;
+        Some(Arc::new(AccessLog {
+            format: log.format,
+            sink: self.sinks.open(&log.to)?,
+            listener: format!("{}:{}", wanted.vip, wanted.listener.port),
+            address,
+            counters: counters.clone(),
+            workers: workers.iter().map(|worker| worker.shared.clone()).collect(),
+        }))
     }
 
     fn open(&mut self, listening: Arc<Listening>, workers: &[WorkerHandle]) -> Result<(), ListenError> {

@@ -7,7 +7,8 @@
 //!
 //! [`Dataplane::apply`] makes it be as a [`ProxyConfig`] says ([`control`]). Nothing that is established breaks by it:
 //! services and pools are swapped in place ([`config`]), an address that is not wanted any more takes no new
-//! connections and finishes the old ones. What went through is counted ([`traffic`]), and [`Dataplane::quiet`] finds a
+//! connections and finishes the old ones. What went through is counted ([`traffic`]) and, if wanted, written down
+//! ([`log`]); how much one client may have can be limited ([`sources`]). [`Dataplane::quiet`] finds a
 //! good moment to take a VIP away.
 //!
 //! No worker waits for another, or takes a lock that another one takes, to serve a request; only those who wait in line
@@ -20,8 +21,10 @@ mod control;
 pub mod http;
 mod io;
 mod listen;
+mod log;
 mod parking;
 mod quiet;
+mod sources;
 mod tcp;
 #[cfg(test)]
 mod tests;
@@ -95,6 +98,8 @@ impl Dataplane {
             ejected: control.ejected(Instant::now()),
             accept_failures: workers().map(|w| w.accept_failures.get()).sum(),
             connections: workers().map(|w| w.connections.get()).sum(),
+            parked: workers().map(|w| w.parked.get()).sum(),
+            access_log_dropped: control.sinks.dropped(),
             max_connections: self.0.max_connections as u64,
         }
     }
@@ -129,7 +134,7 @@ impl Dataplane {
     }
 
     /// Stops listening, lets exchanges and relays end for at most `grace`, closes the rest and ends the workers.
-    /// Blocks so long.
+    /// Blocks so long, and a moment for the last lines of the access logs.
     pub fn shutdown(&self, grace: Duration) {
         self.control().stop();
         for worker in &self.0.workers {
@@ -138,6 +143,7 @@ impl Dataplane {
         for worker in &self.0.workers {
             worker.join();
         }
+        self.control().sinks.flush(LAST_LINES);
     }
 
     fn control(&self) -> MutexGuard<'_, Control> {
@@ -145,6 +151,9 @@ impl Dataplane {
         self.0.control.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// For what is still to be written to an access log in the end.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// How many connections the limit of open files allows: each may need a second descriptor for its backend, for every
 /// four of them a worker may keep one idle, and some are left for all else that this process does.

@@ -5,10 +5,19 @@
 //! stands in one row of a table, its socket is watched by one epoll set that all of them share, and a task is made for it
 //! again when it has something to say.
 
-use super::worker::Worker;
-use crate::kernel::epoll::ReadableSet;
-use std::{cell::RefCell, io, net::TcpStream, rc::Rc};
+use super::worker::{Worker, WorkerShared};
+use crate::kernel::{epoll::ReadableSet, memory};
+use std::{
+    cell::{Cell, RefCell},
+    io,
+    net::TcpStream,
+    rc::Rc,
+    sync::Arc,
+};
 use tokio::time::Instant;
+
+/// So many ended tasks are a megabyte or two.
+const MANY: usize = 1000;
 
 /// A connection that can be parked.
 pub(super) trait Parked {
@@ -24,6 +33,9 @@ pub(super) trait Parked {
 pub(super) struct Parking<T> {
     readable: ReadableSet,
     table: RefCell<Table<T>>,
+    shared: Arc<WorkerShared>,
+    /// Parked since memory was given back last.
+    freed: Cell<usize>,
 }
 
 struct Table<T> {
@@ -33,9 +45,9 @@ struct Table<T> {
 
 impl<T: Parked> Parking<T> {
     /// An empty one. To be called within the runtime that [`Parking::watch`] will run in; fails if no descriptor is left.
-    pub(super) fn new() -> io::Result<Self> {
+    pub(super) fn new(shared: Arc<WorkerShared>) -> io::Result<Self> {
         let table = RefCell::new(Table { places: Vec::new(), free: Vec::new() });
-        Ok(Self { readable: ReadableSet::new()?, table })
+        Ok(Self { readable: ReadableSet::new()?, table, shared, freed: Cell::new(0) })
     }
 
     /// Parks a connection. If the kernel has no memory to watch it with, it is closed.
@@ -51,6 +63,8 @@ impl<T: Parked> Parking<T> {
             Some(empty) => *empty = Some(connection),
             None => table.places.push(Some(connection)),
         }
+        self.shared.parked.add(1);
+        self.freed.set(self.freed.get() + 1);
     }
 
     /// Resumes those that become readable, for ever.
@@ -64,7 +78,7 @@ impl<T: Parked> Parking<T> {
         while self.readable.readable(resume).await.is_ok() {}
     }
 
-    /// Closes those whose time is over.
+    /// Closes those whose time is over. When many tasks have ended, as after a burst, their memory is given back.
     pub(super) fn sweep(&self, now: Instant) {
         let is_over = |parked: &Option<T>| parked.as_ref().is_some_and(|parked| parked.deadline() <= now);
         let places = self.table.borrow().places.len();
@@ -72,6 +86,10 @@ impl<T: Parked> Parking<T> {
             if self.table.borrow().places.get(place).is_some_and(is_over) {
                 drop(self.take(place));
             }
+        }
+        if self.freed.get() >= MANY {
+            self.freed.set(0);
+            memory::give_back();
         }
     }
 
@@ -85,6 +103,7 @@ impl<T: Parked> Parking<T> {
         let mut table = self.table.borrow_mut();
         let connection = table.places.get_mut(place)?.take()?;
         table.free.push(place as u32);
+        self.shared.parked.sub(1);
         // Fails only for a socket that is not in the set.
         let _ = self.readable.remove(connection.socket());
         Some(connection)

@@ -7,7 +7,9 @@ use super::{
     accept::Accepted,
     config::Listening,
     io::{Alarm, Output, Transport, poll_read_with},
+    log::{End, Entry, note},
     quiet::Exchanging,
+    sources::{Full, Seat},
     traffic::{BackendShard, ListenerShard, Sharded},
     upstream::{BusyUpstream, Tries, leaves},
     worker::Worker,
@@ -37,15 +39,31 @@ pub(super) async fn serve(accepted: Accepted<TcpStream>) {
         working: _working,
         worker,
     } = accepted;
-    let counted = Counted::new(&listening, worker.index);
-    let mut held = Vec::new();
-    let Some((mut backend, busy)) = backend(&listening, &mut client, address.ip(), &mut held, &worker).await else {
+    let counted = Counted::new(&listening, address.ip(), worker.index);
+    let mut entry = listening.service.load().log.as_ref().map(|log| Entry::tcp(log, address));
+    if counted.is_too_much() {
+        counted.shard().limited.add(1);
+        note(&mut entry, |entry| entry.end = End::REFUSED);
         return client.reset_on_close();
+    }
+    let mut held = Vec::new();
+    let found = backend(&listening, &mut client, address.ip(), &mut held, &worker, &mut entry).await;
+    let (mut backend, busy) = match found {
+        Ok(connection) => connection,
+        Err(end) => {
+            note(&mut entry, |entry| entry.end = end);
+            return client.reset_on_close();
+        }
     };
     let timeout = listening.service.load().timeouts.tunnel;
     let mut relay = Relay::new(held, Output::default());
-    let count = |forth, back| count(counted.shard(), busy.counters(), forth, back);
+    let mut moved = (0, 0);
+    let count = |forth, back| {
+        moved = (moved.0 + forth, moved.1 + back);
+        count(counted.shard(), busy.counters(), forth, back);
+    };
     let result = relay.run(&mut client, &mut backend, timeout, Some(&mut exchanging), count).await;
+    note(&mut entry, |entry| entry.ends_relay(&result, moved));
     if result.is_err() {
         client.reset_on_close();
         backend.reset_on_close();
@@ -60,23 +78,27 @@ async fn backend(
     client: IpAddr,
     held: &mut Vec<u8>,
     worker: &Worker,
-) -> Option<(TcpStream, BusyUpstream)> {
-    let pool = listening.service.load().routes.fallback().cloned()?;
+    entry: &mut Option<Box<Entry>>,
+) -> Result<(TcpStream, BusyUpstream), End> {
+    let pool = listening.service.load().routes.fallback().cloned().ok_or(End::NO_CONNECTION)?;
     let view = worker.pool(&pool).view();
     let home = view.home(client);
     let mut tries = Tries::default();
+    note(entry, |entry| entry.asks(&view));
     loop {
         let busy = match tries.at_once(&view, client.into(), home.as_ref()) {
             Some(busy) => busy,
             None => Box::pin(tries.next(worker, &view, client.into(), home.as_ref(), leaves(stream, held, true)))
                 .await
-                .ok()?,
+                .map_err(|none| End::no_place(&none))?,
         };
+        note(entry, |entry| entry.is_seated(&view, &busy));
         // On the heap: a relay should not carry the room for connecting.
         match Box::pin(busy.connect(view.timeouts().connect)).await {
             Ok(stream) => {
+                note(entry, |entry| entry.is_connected());
                 view.went_well(&busy);
-                return Some((stream, busy));
+                return Ok((stream, busy));
             }
             Err(error) => tries.unreachable(&view, &busy, &error),
         }
@@ -87,14 +109,23 @@ async fn backend(
 pub(super) struct Counted {
     counters: Arc<Sharded<ListenerShard>>,
     worker: usize,
+    /// Where connections per client are limited.
+    seat: Option<Box<Result<Seat, Full>>>,
 }
 
 impl Counted {
-    pub(super) fn new(listening: &Listening, worker: usize) -> Self {
-        let this = Self { counters: listening.service.load().counters.clone(), worker };
+    pub(super) fn new(listening: &Listening, client: IpAddr, worker: usize) -> Self {
+        let service = listening.service.load();
+        let seat = service.sources.as_ref().map(|sources| Box::new(sources.connect(client)));
+        let this = Self { counters: service.counters.clone(), worker, seat };
         this.shard().accepted.add(1);
         this.shard().active.add(1);
         this
+    }
+
+    /// The client has as many connections as it may, without this one.
+    pub(super) fn is_too_much(&self) -> bool {
+        self.seat.as_ref().is_some_and(|seat| seat.is_err())
     }
 
     pub(super) fn shard(&self) -> &ListenerShard {
@@ -128,7 +159,7 @@ impl Relay {
         backend: &mut B,
         timeout: Duration,
         mut young: Option<&mut Exchanging>,
-        count: impl Fn(u64, u64),
+        mut count: impl FnMut(u64, u64),
     ) -> io::Result<()> {
         let mut last = Instant::now();
         let grown_up = last + YOUTH;

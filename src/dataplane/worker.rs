@@ -60,6 +60,7 @@ pub(super) struct WorkerShared {
     pub(super) stamp: AtomicU64,
     pub(super) accept_failures: Counter,
     pub(super) connections: Counter,
+    pub(super) parked: Counter,
 }
 
 /// What each worker is given.
@@ -83,7 +84,7 @@ impl WorkerHandle {
                 Err(error) => return drop(ready.send(Err(error))),
             };
             let inside = runtime.enter();
-            let parking = match Parking::new() {
+            let parking = match Parking::new(theirs.clone()) {
                 Ok(parking) => parking,
                 Err(error) => return drop(ready.send(Err(error))),
             };
@@ -133,7 +134,7 @@ pub(super) struct Worker {
     pools: RefCell<HashMap<u64, Rc<LocalPool>>>,
     idle_budget: Rc<IdleBudget>,
     /// Clients that have nothing to say.
-    pub(super) parking: Parking<Idle>,
+    parking: Parking<Idle>,
 }
 
 impl Worker {
@@ -181,6 +182,11 @@ impl Worker {
         self.connections.set(self.connections.get() + 1);
         self.shared.connections.add(1);
         OpenConnection(self.clone())
+    }
+
+    /// Keeps a client that has nothing to say until it has.
+    pub(super) fn park(&self, client: Idle) {
+        self.parking.park(client);
     }
 
     /// Counts work on a connection, which a stop waits for, until the guard is dropped.

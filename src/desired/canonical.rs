@@ -2,6 +2,8 @@
 //! that is a default. Two files mean the same exactly when this is the same, however they are formatted. It is what
 //! digests are made over and what the last good objects are kept as; the decoder reads it back.
 
+mod around;
+
 use super::{
     Object,
     convert::{FAILBACK_AFTER, REDIRECT_STATUS, TRUST_PROBE},
@@ -59,6 +61,8 @@ fn listener(listener: &Listener) -> ListenerSpec {
         },
         pool: listener.pool.as_ref().map(Name::to_string),
         routes: listener.routes.iter().map(route).collect(),
+        access_log: listener.access_log.as_ref().map(around::access_log),
+        limits: around::limits(listener.limits),
         timeouts: unless_empty(ListenerTimeoutsSpec {
             request: duration(limits.request, default.request),
             idle: duration(limits.idle, default.idle),
@@ -179,12 +183,14 @@ fn check(check: &Check) -> Option<CheckSpec> {
     let default = Check::default();
     unless_empty(CheckSpec {
         http: match &check.kind {
-            CheckKind::Tcp => None,
             CheckKind::Http { path, host, expect } => {
                 Some(HttpCheckSpec { path: path.clone(), host: host.clone(), expect: expect_text(expect) })
             }
+            _ => None,
         },
-        tcp: None,
+        tcp: around::tcp(&check.kind),
+        smtp: around::smtp(&check.kind),
+        mysql: around::mysql(&check.kind),
         interval: duration(check.interval, default.interval),
         timeout: duration(check.timeout, default.timeout.min(check.interval)),
         rise: unless(check.rise, default.rise).map(Into::into),

@@ -29,7 +29,8 @@ pub(super) fn pool(pool: &str, backends: &[&str]) -> Pool {
 }
 
 pub(super) fn listener(port: u16, protocol: Protocol, pool: &str) -> Listener {
-    Listener { port, protocol, pool: Some(name(pool)), routes: Vec::new(), timeouts: ListenerTimeouts::default() }
+    let (timeouts, limits) = (ListenerTimeouts::default(), crate::model::SourceLimits::default());
+    Listener { port, protocol, pool: Some(name(pool)), routes: Vec::new(), timeouts, access_log: None, limits }
 }
 
 /// A Vip on `eth0`, with HTTP on port 80 for the pool `web`.

@@ -1,6 +1,7 @@
 //! Whether backends serve, and whether the addresses that Vips track answer this node.
 //!
-//! A *check* is one question put to one backend: [`tcp`] asks for a connection, [`http`] for an expected status.
+//! A *check* is one question put to one backend: [`tcp`] asks for a connection, [`http`] for an expected status,
+//! [`exchange`] for some bytes, [`smtp`] and [`mysql`] for a greeting.
 //! [`checker`] puts the questions at their times and feeds the answers to [`threshold`], which alone decides whether a
 //! backend is in rotation: the first answer ever decides at once, later ones only after `rise` or `fall` in a row.
 //! The result is a [`HealthTable`](crate::model::HealthTable), which the plan turns into the data plane's pools.
@@ -13,7 +14,12 @@
 //! A new kind of check is one file beside [`tcp`] and one line in `ask`.
 
 pub mod checker;
+pub mod exchange;
 pub mod http;
+pub mod mysql;
+#[cfg(test)]
+pub(crate) mod scripted;
+pub mod smtp;
 pub mod resolve;
 pub mod tcp;
 pub mod threshold;
@@ -38,6 +44,9 @@ pub enum Answer {
 pub async fn ask(kind: &CheckKind, backend: &Backend) -> Answer {
     match kind {
         CheckKind::Tcp => tcp::ask(backend.address).await,
+        CheckKind::Exchange { send, expect } => exchange::ask(backend.address, send, expect).await,
+        CheckKind::Smtp { hello } => smtp::ask(backend.address, hello).await,
+        CheckKind::Mysql { user } => mysql::ask(backend.address, user.as_deref()).await,
         CheckKind::Http { path, host, expect } => http::ask(backend.address, path, host.as_deref(), expect).await,
     }
 }

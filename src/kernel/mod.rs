@@ -15,7 +15,7 @@
 //! datagram ─ UDP: many at once, and what ICMP says of those that were sent
 //! alarm ──── waiting for a moment; epoll: for one of many sockets
 //! meddler ── who else has changed something
-//! limits ─── how many descriptors this process may have
+//! limits ─── how many descriptors this process may have; memory: what it has freed
 //! realtime ─ a thread that must not wait for others
 //! netns ──── namespaces held by a descriptor; isolate: a world of namespaces for drills and tests
 //! ```
@@ -31,6 +31,7 @@ pub mod instance;
 pub mod netlink;
 pub mod isolate;
 pub mod limits;
+pub mod memory;
 mod meddler;
 pub mod netns;
 pub mod packet_socket;

@@ -3,6 +3,7 @@
 //! Nothing here does IO, reads a clock or can fail halfway. A value that exists is valid: text is turned into
 //! these types once, in [`crate::desired`], and never checked again.
 
+mod around;
 mod desired;
 mod duration;
 mod election;
@@ -22,6 +23,7 @@ mod sticky;
 mod traffic;
 mod vip;
 
+pub use around::{AccessLog, LogFormat, LogTarget, RequestRate, SourceLimits};
 pub use desired::{Desired, Digest, Kind, ObjectRef};
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use election::{
@@ -34,7 +36,7 @@ pub use name::{Name, NameError};
 pub use names::{NameTable, NameView};
 pub use net::{Link, Mac, ObservedAddress, ObservedNeighbour, ObservedNetwork};
 pub use peer::{DEFAULT_HEARTBEAT_PORT, Heartbeat, Peer};
-pub use pool::{Backend, Balance, Check, CheckKind, Pool, PoolTimeouts, StatusRange};
+pub use pool::{Backend, Balance, Check, CheckKind, Expect, Pool, PoolTimeouts, StatusRange};
 pub use problem::{Position, Problem, Severity};
 pub use proxy::{ListenerConfig, PoolConfig, ProxyConfig};
 pub use reconcile::ReconcileStats;

@@ -114,6 +114,32 @@ pub enum CheckKind {
         /// Any of these. Default 200–399.
         expect: Vec<StatusRange>,
     },
+    /// A connection is accepted, takes some bytes, and answers with others.
+    Exchange {
+        /// What is said first; may be empty.
+        send: Vec<u8>,
+        /// What must come then.
+        expect: Expect,
+    },
+    /// An SMTP server greets, and takes a greeting.
+    Smtp {
+        /// How the balancer calls itself.
+        hello: String,
+    },
+    /// A MySQL or MariaDB server greets, and lets a user in without a password.
+    Mysql {
+        /// `None`: its greeting is enough.
+        user: Option<String>,
+    },
+}
+
+/// What must come from a server. Never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expect {
+    /// Anywhere.
+    Contains(Vec<u8>),
+    /// First of all.
+    Begins(Vec<u8>),
 }
 
 /// HTTP status codes from `first` to `last`, both included.

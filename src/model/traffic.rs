@@ -20,6 +20,10 @@ pub struct TrafficSnapshot {
     pub accept_failures: u64,
     /// Gauge: connections that clients have open, of all listeners that are or were.
     pub connections: u64,
+    /// Gauge: those of them that have been idle for a second or more, and cost little.
+    pub parked: u64,
+    /// Lines that never reached an access log because its target failed or was too slow.
+    pub access_log_dropped: u64,
     /// How many there may be at one time; more wait in the kernel's queues. Constant.
     pub max_connections: u64,
 }
@@ -38,6 +42,8 @@ pub struct ListenerTraffic {
     pub responses: Responses,
     /// HTTP requests refused as malformed, too large or too slow, with a page that says so.
     pub refused: u64,
+    /// Connections (TCP and HTTP) and requests (HTTP) turned away because their client had as much as it may.
+    pub limited: u64,
     /// Bytes read from clients.
     pub bytes_in: u64,
     /// Bytes written to clients.

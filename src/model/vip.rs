@@ -1,4 +1,4 @@
-use super::Name;
+use super::{AccessLog, Name, SourceLimits};
 use std::{net::IpAddr, time::Duration};
 
 /// A virtual IP: one or more addresses that move between nodes as a unit, and what listens on them.
@@ -88,6 +88,10 @@ pub struct Listener {
     pub routes: Vec<Route>,
     /// Limits on the client's side.
     pub timeouts: ListenerTimeouts,
+    /// Where it is written what came and what became of it.
+    pub access_log: Option<AccessLog>,
+    /// How much one client may have.
+    pub limits: SourceLimits,
 }
 
 /// What a listener speaks.

@@ -45,7 +45,7 @@ mod tests {
     use crate::{
         model::{
             Backend, Balance, Check, Health, Listener, ListenerTimeouts, PathMatch, PoolTimeouts, Protocol, Route,
-            Serving, VipAddress,
+            Serving, SourceLimits, VipAddress,
         },
         plan::fixture::{desired, ip, name, start},
     };
@@ -80,6 +80,8 @@ mod tests {
                 action: RouteAction::Pool(name("api")),
             }],
             timeouts: ListenerTimeouts::default(),
+            access_log: None,
+            limits: SourceLimits::default(),
         }];
         desired
     }

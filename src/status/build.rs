@@ -156,8 +156,10 @@ fn proxy(inputs: &Inputs<'_>) -> ProxyStatus {
     let traffic = inputs.traffic;
     ProxyStatus {
         connections: traffic.connections,
+        parked: traffic.parked,
         max_connections: traffic.max_connections,
         accept_failures: traffic.accept_failures,
+        access_log_dropped: traffic.access_log_dropped,
     }
 }
 

@@ -6,7 +6,7 @@ use crate::model::{
     Eligibility, Failback, FailbackMode, Health, HealthTable, Heartbeat, Kind, LeaseView, Link, Listener,
     ListenerTimeouts, ListenerTraffic, Mac, Name, ObjectRef, ObservedAddress, ObservedNetwork, PathView, Peer,
     PeerView, Pool, PoolTimeouts, PoolTraffic, Position, Problem, Protocol, ReconcileStats, Responses, Role, Serving,
-    Standby, Standing, StatusRange, Track, TrafficSnapshot, Vip, VipAddress, VipView,
+    SourceLimits, Standby, Standing, StatusRange, Track, TrafficSnapshot, Vip, VipAddress, VipView,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -205,6 +205,8 @@ fn vip() -> Vip {
         pool: Some(name("web")),
         routes: Vec::new(),
         timeouts: ListenerTimeouts::default(),
+        access_log: None,
+        limits: SourceLimits::default(),
     };
     Vip {
         name: name("web"),
@@ -364,6 +366,7 @@ fn traffic() -> TrafficSnapshot {
         bytes_in: 50_000,
         bytes_out: 5_000_000,
         refused: 1,
+        limited: 14,
     };
     let backend = BackendTraffic {
         active: 2,
@@ -386,7 +389,9 @@ fn traffic() -> TrafficSnapshot {
         pools: BTreeMap::from([(name("web"), queue)]),
         ejected: BTreeSet::new(),
         accept_failures: 7,
+        access_log_dropped: 11,
         connections: 5,
+        parked: 3,
         max_connections: 4000,
     }
 }

@@ -151,6 +151,7 @@ fn listener_status(listener: &Listener, address: SocketAddr, inputs: &Inputs<'_>
         bytes_in: traffic.bytes_in,
         bytes_out: traffic.bytes_out,
         refused: traffic.refused,
+        limited: traffic.limited,
     }
 }
 
@@ -229,6 +230,10 @@ fn check_words(check: &Check) -> String {
     match &check.kind {
         CheckKind::Tcp => format!("tcp connect every {every}"),
         CheckKind::Http { path, .. } => format!("GET {path} every {every}"),
+        CheckKind::Exchange { .. } => format!("tcp send and expect every {every}"),
+        CheckKind::Smtp { .. } => format!("smtp every {every}"),
+        CheckKind::Mysql { user: Some(user) } => format!("mysql as {user} every {every}"),
+        CheckKind::Mysql { user: None } => format!("mysql every {every}"),
     }
 }
 

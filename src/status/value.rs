@@ -80,10 +80,14 @@ pub enum ConditionStatus {
 pub struct ProxyStatus {
     /// Client connections open now.
     pub connections: u64,
+    /// Those of them that have been idle for a second or more.
+    pub parked: u64,
     /// How many there may be; more wait in the kernel's queues.
     pub max_connections: u64,
     /// Times that no connection could be accepted for want of descriptors or memory.
     pub accept_failures: u64,
+    /// Lines that never reached an access log because its target failed or was too slow.
+    pub access_log_dropped: u64,
 }
 
 /// The state directory and what is in force.

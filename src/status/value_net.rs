@@ -119,6 +119,9 @@ pub struct ListenerStatus {
     /// HTTP requests refused as malformed, too large or too slow.
     #[serde(default)]
     pub refused: u64,
+    /// Connections and HTTP requests turned away because their client had as much as it may.
+    #[serde(default)]
+    pub limited: u64,
 }
 
 /// A node.

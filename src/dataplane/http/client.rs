@@ -12,6 +12,7 @@ use crate::{
         accept::Accepted,
         config::{Listening, Service},
         io::{Alarm, Output, Transport, poll_read_with, with_scratch},
+        log::{End, Entry, note},
         quiet::Exchanging,
         tcp::{Counted, YOUTH},
         worker::{OpenConnection, Worker, Working},
@@ -54,6 +55,8 @@ pub(super) struct Client<S> {
     /// A request has come on it.
     pub(super) used: bool,
     pub(super) open: OpenConnection,
+    /// Of the exchange under way, where there is a log.
+    pub(super) entry: Option<Box<Entry>>,
 }
 
 /// What a client wants next.
@@ -75,7 +78,7 @@ impl<S: Transport> Client<S> {
         Self {
             stream,
             address: client,
-            counted: Counted::new(&listening, worker.index),
+            counted: Counted::new(&listening, client.ip(), worker.index),
             input: Vec::new(),
             output: Output::default(),
             requests: Requests::default(),
@@ -85,6 +88,7 @@ impl<S: Transport> Client<S> {
             working: Some(working),
             used: false,
             open,
+            entry: None,
             listening,
             worker,
         }
@@ -93,10 +97,13 @@ impl<S: Transport> Client<S> {
     /// Waits for a whole head and decides.
     pub(super) async fn next_request(&mut self) -> Step {
         let begin = Instant::now();
+        if self.counted.is_too_much() {
+            return self.too_much(begin);
+        }
         let mut head_began = (!self.input.is_empty()).then_some(begin);
         loop {
             if !self.input.is_empty()
-                && let Some(step) = self.step()
+                && let Some(step) = self.step(head_began)
             {
                 return step;
             }
@@ -117,6 +124,7 @@ impl<S: Transport> Client<S> {
                 Err(error) if error.kind() == io::ErrorKind::TimedOut && head_began.is_some() => {
                     self.begin_exchange();
                     self.counted.shard().refused.add(1);
+                    self.begin_entry(head_began.unwrap_or(begin), End::LATE_REQUEST);
                     return refuse(408, "The request took too long to arrive.");
                 }
                 Err(_) => return Step::Over,
@@ -127,6 +135,7 @@ impl<S: Transport> Client<S> {
     /// Sends a page. `keep_alive` is the version of a client that may go on.
     pub(super) async fn answer(&mut self, page: &Page, head_only: bool, keep_alive: Option<Version>) -> Next {
         self.counted.shard().responded(page.status);
+        note(&mut self.entry, |entry| entry.is_answered_here(page.status));
         let keep_alive = keep_alive.filter(|_| !self.listening.is_closed() && !self.worker.wants_rid());
         let connection = match keep_alive {
             None => Some("close"),
@@ -179,7 +188,9 @@ impl<S: Transport> Client<S> {
     }
 
     fn count_output(&mut self) {
-        self.counted.shard().bytes_out.add(std::mem::take(&mut self.output.total));
+        let bytes = std::mem::take(&mut self.output.total);
+        self.counted.shard().bytes_out.add(bytes);
+        note(&mut self.entry, |entry| entry.bytes_out += bytes);
     }
 
     /// Writes what is held, unless the client takes nothing for too long.
@@ -195,10 +206,25 @@ impl<S: Transport> Client<S> {
         .await
     }
 
+    /// An exchange of which no request is known.
+    fn begin_entry(&mut self, began: Instant, end: End) {
+        let service = self.listening.service.load();
+        self.entry = service.log.as_ref().map(|log| Entry::http(log, self.address, began, None));
+        note(&mut self.entry, |entry| entry.end = end);
+    }
+
+    /// The client has as many connections as it may, without this one.
+    fn too_much(&mut self, begin: Instant) -> Step {
+        self.begin_exchange();
+        self.counted.shard().limited.add(1);
+        self.begin_entry(begin, End::REFUSED);
+        Step::Answer { page: Page::limited(Duration::ZERO), head_only: false, keep_alive: None }
+    }
+
     /// Takes a request out of what was read before. `None`: not enough there.
-    fn step(&mut self) -> Option<Step> {
+    fn step(&mut self, began: Option<Instant>) -> Option<Step> {
         let mut input = std::mem::take(&mut self.input);
-        let (taken, step) = self.take(&input);
+        let (taken, step) = self.take(&input, began);
         if taken < input.len() {
             input.drain(..taken);
             self.input = input;
@@ -206,8 +232,11 @@ impl<S: Transport> Client<S> {
         step
     }
 
-    /// Takes a request out of `input`, and says how much of it that was.
-    fn take(&mut self, input: &[u8]) -> (usize, Option<Step>) {
+    /// Takes a request out of `input`, and says how much of it that was. `began`: when it began to come, if that was not
+    /// just now.
+    fn take(&mut self, input: &[u8], began: Option<Instant>) -> (usize, Option<Step>) {
+        // The clock is read for the log alone.
+        let began = || began.unwrap_or_else(Instant::now);
         let mut bodiless = false;
         let (taken, step) = match self.requests.next(input) {
             Ok((taken, RequestEvent::Head(request))) => {
@@ -215,12 +244,16 @@ impl<S: Transport> Client<S> {
                 self.timeouts = service.timeouts;
                 self.used = true;
                 bodiless = request.is_bodiless();
+                self.entry = service.log.as_ref().map(|log| Entry::http(log, self.address, began(), Some(&request)));
                 let place = Place { client: self.address, listening: &self.listening, worker: &self.worker };
                 (taken, Some(place.decide(&request, &service)))
             }
             Ok((taken, _)) => (taken, None),
             Err(refusal) => {
                 self.counted.shard().refused.add(1);
+                let service = self.listening.service.load();
+                self.entry = service.log.as_ref().map(|log| Entry::http(log, self.address, began(), None));
+                note(&mut self.entry, |entry| entry.end = End::REFUSED);
                 (input.len(), Some(refuse(refusal.status, refusal.reason)))
             }
         };
@@ -241,7 +274,7 @@ impl<S: Transport> Client<S> {
             return More::End;
         }
         self.counted.shard().bytes_in.add(data.len() as u64);
-        let (taken, step) = if self.input.is_empty() { self.take(data) } else { (0, None) };
+        let (taken, step) = if self.input.is_empty() { self.take(data, None) } else { (0, None) };
         self.input.extend_from_slice(&data[taken..]);
         step.map_or(More::Bytes, More::Step)
     }
@@ -289,6 +322,12 @@ impl Place<'_> {
         // What is answered here leaves a body unread, and then nobody knows where the next request begins.
         let keep_alive = (request.persistent && request.is_bodiless()).then_some(request.version);
         let answer = |page| Step::Answer { page, head_only: request.method == "HEAD", keep_alive };
+        if let Some(sources) = &service.sources
+            && let Err(wait) = sources.request(self.client.ip(), Instant::now())
+        {
+            service.counters.shard(self.worker.index).limited.add(1);
+            return answer(Page::limited(wait));
+        }
         if request.ends_here() {
             return answer(match request.method {
                 "OPTIONS" => Page::new(200, "This is the proxy."),

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::dataplane::{
     io::{Transport, poll_read_with},
+    log::note,
     upstream::Upstream,
 };
 use std::{
@@ -82,6 +83,9 @@ impl<'a, S: Transport, B: Transport> Exchange<'a, S, B> {
         let mut last = None;
         poll_fn(|cx| {
             let outcome = self.poll(cx);
+            if self.receiver.stage >= Stage::Body {
+                note(&mut self.client.entry, |entry| entry.is_answered());
+            }
             let moved = self.count();
             if outcome.is_ready() {
                 return outcome;
@@ -129,15 +133,19 @@ impl<'a, S: Transport, B: Transport> Exchange<'a, S, B> {
             if !client.input.is_empty() {
                 let input = std::mem::take(&mut client.input);
                 match sender.feed(cx, &mut client.requests, *backend, &input) {
-                    Ok(taken) => client.input.extend_from_slice(&input[taken..]),
+                    Ok(taken) => {
+                        note(&mut client.entry, |entry| entry.bytes_in += taken as u64);
+                        client.input.extend_from_slice(&input[taken..]);
+                    }
                     Err(refusal) => return Poll::Ready(Err(Outcome::BadBody { answered, refusal })),
                 }
                 continue;
             }
-            let (requests, rest) = (&mut client.requests, &mut client.input);
+            let (requests, rest, entry) = (&mut client.requests, &mut client.input, &mut client.entry);
             let feed = |cx: &mut Context<'_>, data: &[u8]| {
                 sender.read += data.len() as u64;
                 let taken = sender.feed(cx, requests, *backend, data)?;
+                note(entry, |entry| entry.bytes_in += taken as u64);
                 rest.extend_from_slice(&data[taken..]);
                 Ok(data.is_empty())
             };
@@ -229,6 +237,7 @@ impl<'a, S: Transport, B: Transport> Exchange<'a, S, B> {
         let (client, backend) = (self.client.counted.shard(), self.upstream.counters());
         client.bytes_in.add(from_client);
         client.bytes_out.add(to_client);
+        note(&mut self.client.entry, |entry| entry.bytes_out += to_client);
         backend.bytes_in.add(to_backend);
         backend.bytes_out.add(from_backend);
         self.sender.ever_sent |= to_backend > 0;

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::dataplane::{
     io::Transport,
+    log::{End, Entry, note},
     upstream::{BusyUpstream, Caller, ConnectError, NoPlace, Tries, Upstream, View, leaves},
 };
 use std::rc::Rc;
@@ -57,6 +58,8 @@ pub(super) enum Next {
 pub(super) async fn forward<S: Transport>(client: &mut Client<S>, job: Box<Job>) -> Next {
     let mut attempts = Attempts::default();
     let mut page = Page::new(503, "No server is available.");
+    let mut end = End::NO_CONNECTION;
+    note(&mut client.entry, |entry| entry.asks(&job.view));
     loop {
         let place = match attempts.at_once(&job) {
             Some(place) => Ok(place),
@@ -65,23 +68,31 @@ pub(super) async fn forward<S: Transport>(client: &mut Client<S>, job: Box<Job>)
         let (busy, afresh) = match place {
             Ok(place) => place,
             Err(NoPlace::Nobody) => break,
-            Err(NoPlace::QueueFull | NoPlace::QueueTimeout) => {
+            Err(NoPlace::ClientGone) => {
+                note(&mut client.entry, |entry| entry.end = End::LEFT_QUEUE);
+                return Next::Drop;
+            }
+            Err(why) => {
                 page = Page::new(503, "The servers are busy.");
+                end = End::no_place(&why);
                 break;
             }
-            Err(NoPlace::ClientGone) => return Next::Drop,
         };
+        note(&mut client.entry, |entry| entry.is_seated(&job.view, &busy));
         let (mut stream, reused) = match attempts.connection(&busy, afresh, &job).await {
             Ok(connection) => connection,
             Err(error) => {
+                end = if error.status == 504 { End::CONNECTION_LATE } else { End::NO_CONNECTION };
                 page = error;
                 continue;
             }
         };
         busy.counters().requests.add(1);
+        note(&mut client.entry, |entry| entry.is_connected());
         let mut exchange = Exchange::new(client, &mut stream, &job, &busy);
         let outcome = exchange.run().await;
         let (keep_alive, status) = (exchange.keeps_client(), exchange.status());
+        note(&mut client.entry, |entry| entry.status = (status > 0).then_some(status));
         match outcome {
             Outcome::Complete { reusable } => {
                 job.view.answered(&busy, status);
@@ -91,6 +102,7 @@ pub(super) async fn forward<S: Transport>(client: &mut Client<S>, job: Box<Job>)
                 return if keep_alive { Next::KeepAlive } else { Next::Close };
             }
             Outcome::Switched => {
+                note(&mut client.entry, |entry| entry.status = Some(101));
                 job.view.went_well(&busy);
                 return Next::Tunnel(stream, busy);
             }
@@ -103,7 +115,9 @@ pub(super) async fn forward<S: Transport>(client: &mut Client<S>, job: Box<Job>)
             }
         }
         page = Page::new(502, "The server closed the connection without an answer.");
+        end = End::NO_RESPONSE;
     }
+    note(&mut client.entry, |entry| entry.end = end);
     let keep_alive = (job.keep_alive && client.requests.between_requests()).then_some(job.version);
     client.answer(&page, job.asked.head_only, keep_alive).await
 }
@@ -173,12 +187,28 @@ impl Attempts {
     }
 }
 
+/// Tells the log.
+fn tell(entry: &mut Entry, outcome: &Outcome) {
+    entry.end = match outcome {
+        Outcome::ClientGone => return entry.is_left(),
+        Outcome::ClientLate { answered: true } => End::CLIENT_LATE,
+        Outcome::ClientLate { answered: false } => End::CLIENT_LATE_WAITING,
+        Outcome::BadBody { answered: true, .. } => End::BAD_BODY,
+        Outcome::BadBody { answered: false, .. } => End::REFUSED,
+        Outcome::Truncated => End::TRUNCATED,
+        Outcome::BadResponse(_) => End::BAD_RESPONSE,
+        Outcome::BackendLate => End::RESPONSE_LATE,
+        Outcome::NoResponse { .. } | Outcome::Complete { .. } | Outcome::Switched => End::NO_RESPONSE,
+    };
+}
+
 /// Tells the client as much as it can still be told.
 async fn fail<S: Transport>(client: &mut Client<S>, outcome: Outcome, job: &Job, upstream: &Upstream) -> Next {
     let failed = || {
         upstream.counters().failures.add(1);
         job.view.went_wrong(upstream);
     };
+    note(&mut client.entry, |entry| tell(entry, &outcome));
     let page = match outcome {
         Outcome::ClientGone => return Next::Drop,
         Outcome::ClientLate { answered: true } => return Next::Reset,

@@ -48,6 +48,7 @@ impl Idle {
             working: None,
             used,
             open,
+            entry: None,
             listening,
         })
     }

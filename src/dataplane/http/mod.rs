@@ -16,6 +16,7 @@ mod sticky;
 use super::{
     accept::Accepted,
     io::Transport,
+    log::note,
     tcp::{Relay, count},
     upstream::BusyUpstream,
 };
@@ -33,7 +34,7 @@ async fn go_on(mut client: Client<TcpStream>) {
     let Some(deadline) = exchanges(&mut client).await else { return };
     let worker = client.worker.clone();
     if let Some(idle) = Idle::new(client, deadline) {
-        worker.parking.park(idle);
+        worker.park(idle);
     }
 }
 
@@ -47,6 +48,9 @@ async fn exchanges<S: Transport>(client: &mut Client<S>) -> Option<Instant> {
             Step::Over => return None,
         };
         client.end_exchange();
+        if !matches!(next, Next::Tunnel(..)) {
+            client.entry = None;
+        }
         match next {
             Next::KeepAlive => continue,
             Next::Close => client.linger().await,
@@ -62,8 +66,13 @@ async fn exchanges<S: Transport>(client: &mut Client<S>) -> Option<Instant> {
 async fn tunnel<S: Transport>(client: &mut Client<S>, mut backend: TcpStream, busy: &BusyUpstream) {
     let _working = client.worker.working();
     let mut relay = Relay::new(std::mem::take(&mut client.input), std::mem::take(&mut client.output));
-    let count = |forth, back| count(client.counted.shard(), busy.counters(), forth, back);
+    let mut moved = (0, 0);
+    let count = |forth, back| {
+        moved = (moved.0 + forth, moved.1 + back);
+        count(client.counted.shard(), busy.counters(), forth, back);
+    };
     let result = relay.run(&mut client.stream, &mut backend, client.timeouts.tunnel, None, count).await;
+    note(&mut client.entry, |entry| entry.ends_relay(&result, moved));
     if result.is_err() {
         client.stream.reset_on_close();
         backend.reset_on_close();

@@ -1,6 +1,6 @@
 //! What this proxy answers by itself: small, plain, and never cached.
 
-use std::io::Write;
+use std::{io::Write, time::Duration};
 
 /// A response of the proxy's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,15 +11,23 @@ pub(super) struct Page {
     pub(super) text: &'static str,
     /// Where a redirect leads.
     pub(super) location: Option<String>,
+    /// In seconds: when it is worth trying again.
+    pub(super) retry_after: Option<u64>,
 }
 
 impl Page {
     pub(super) const fn new(status: u16, text: &'static str) -> Self {
-        Self { status, text, location: None }
+        Self { status, text, location: None, retry_after: None }
     }
 
     pub(super) fn redirect(status: u16, location: String) -> Self {
-        Self { status, text: "The document is elsewhere.", location: Some(location) }
+        Self { location: Some(location), ..Self::new(status, "The document is elsewhere.") }
+    }
+
+    /// To a client that has asked for more than it may, and may go on after `wait`.
+    pub(super) fn limited(wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        Self { retry_after: Some(seconds.max(1)), ..Self::new(429, "Too much has been asked for from there.") }
     }
 
     /// The whole response; `head_only` for a HEAD request. `connection` is the value of the Connection field, if there
@@ -37,6 +45,9 @@ impl Page {
         );
         if let Some(location) = &self.location {
             let _ = write!(out, "Location: {location}\r\n");
+        }
+        if let Some(seconds) = self.retry_after {
+            let _ = write!(out, "Retry-After: {seconds}\r\n");
         }
         if let Some(connection) = connection {
             let _ = write!(out, "Connection: {connection}\r\n");
@@ -62,6 +73,7 @@ fn reason(status: u16) -> &'static str {
         408 => "Request Timeout",
         414 => "URI Too Long",
         417 => "Expectation Failed",
+        429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         501 => "Not Implemented",
         502 => "Bad Gateway",

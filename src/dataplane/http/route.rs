@@ -99,7 +99,7 @@ pub(super) fn location(redirect: &Redirect, scheme: &str, host: &str, target: &s
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ListenerTimeouts, Protocol};
+    use crate::model::{ListenerTimeouts, Protocol, SourceLimits};
 
     fn route(host: Option<&str>, path: Option<PathMatch>, name: &str) -> Route {
         let redirect = Redirect { scheme: None, host: Some(name.into()), status: 302 };
@@ -116,7 +116,9 @@ mod tests {
 
     fn routes(routes: Vec<Route>) -> Routes {
         let timeouts = ListenerTimeouts::default();
-        Routes::new(&Listener { port: 80, protocol: Protocol::Http, pool: None, routes, timeouts }, &BTreeMap::new())
+        let (protocol, limits) = (Protocol::Http, SourceLimits::default());
+        let listener = Listener { port: 80, protocol, pool: None, routes, timeouts, access_log: None, limits };
+        Routes::new(&listener, &BTreeMap::new())
     }
 
     fn found<'a>(routes: &'a Routes, host: &str, path: &str) -> &'a str {

@@ -4,7 +4,8 @@ use crate::{
     dataplane::Dataplane,
     model::{
         Backend, BackendTraffic, Balance, Check, Listener, ListenerConfig, ListenerTimeouts, ListenerTraffic, Name,
-        Pool, PoolConfig, PoolTimeouts, Protocol, ProxyConfig, Route, Serving, Sticky, StickyCookie, TrafficSnapshot,
+        Pool, PoolConfig, PoolTimeouts, Protocol, ProxyConfig, Route, Serving, SourceLimits, Sticky, StickyCookie,
+        TrafficSnapshot,
     },
 };
 use std::{
@@ -59,6 +60,8 @@ impl Setup {
             pool: Some(name("pool")),
             routes: Vec::new(),
             timeouts: ListenerTimeouts::default(),
+            access_log: None,
+            limits: SourceLimits::default(),
         };
         Self { listener, pool, down: BTreeSet::new() }
     }

@@ -1,6 +1,7 @@
 //! The data plane over real sockets on loopback, between scripted backends and scripted clients.
 
 mod bodies;
+mod bulk;
 mod early;
 mod edits;
 mod ejection;
@@ -8,7 +9,14 @@ mod harness;
 mod limits;
 mod listeners;
 mod load;
+mod logs;
+mod parking;
+mod recorder;
 mod requests;
 mod retries;
 mod sticky;
+mod slow;
+mod smuggling;
+mod sources;
 mod tcp;
+mod websocket;

@@ -59,6 +59,11 @@ impl Upstream {
         self.shared.counters.shard(self.worker)
     }
 
+    /// Exchanges of all workers.
+    pub(in crate::dataplane) fn active(&self) -> u64 {
+        self.shared.counters.sum(|s| s.active.get())
+    }
+
     /// Of all workers.
     pub(super) fn load(&self) -> u32 {
         u32::try_from(self.shared.counters.sum(|s| s.active.get())).unwrap_or(u32::MAX)

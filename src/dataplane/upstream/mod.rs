@@ -212,6 +212,20 @@ impl View {
         upstreams.iter().filter_map(|u| self.version.place_of(&u.shared)).collect()
     }
 
+    pub(super) fn pool_name(&self) -> &str {
+        &self.version.config.pool.name
+    }
+
+    /// Exchanges of all workers with the backends of the pool.
+    pub(super) fn active(&self) -> u64 {
+        self.upstreams.iter().map(|upstream| upstream.active()).sum()
+    }
+
+    /// Those who wait for a place in the pool.
+    pub(super) fn queued(&self) -> u64 {
+        if self.pool.queue.is_waited_in() { self.pool.queue.traffic().queued } else { 0 }
+    }
+
     pub(super) fn timeouts(&self) -> PoolTimeouts {
         self.version.config.pool.timeouts
     }

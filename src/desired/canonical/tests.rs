@@ -41,8 +41,16 @@ fn checks() -> impl Strategy<Value = Check> {
         (100u16..=599, 0u16..100).prop_map(|(first, more)| StatusRange { first, last: (first + more).min(599) });
     let expect = prop::collection::vec(range, 1..4);
     let http = ("/[a-z0-9?=]{0,10}", prop::option::of("[a-z]{1,5}\\.example(:80)?"), expect);
-    let kind =
-        prop_oneof![Just(CheckKind::Tcp), http.prop_map(|(path, host, expect)| CheckKind::Http { path, host, expect })];
+    let bytes = || prop::collection::vec(any::<u8>(), 1..20);
+    let expect = prop_oneof![bytes().prop_map(Expect::Contains), bytes().prop_map(Expect::Begins)];
+    let kind = prop_oneof![
+        Just(CheckKind::Tcp),
+        http.prop_map(|(path, host, expect)| CheckKind::Http { path, host, expect }),
+        (prop_oneof![Just(Vec::new()), bytes()], expect)
+            .prop_map(|(send, expect)| CheckKind::Exchange { send, expect }),
+        "localhost|[a-z]{1,9}\\.example".prop_map(|hello| CheckKind::Smtp { hello }),
+        prop::option::of("[a-zé]{1,9}").prop_map(|user| CheckKind::Mysql { user }),
+    ];
     let check = (kind, durations(), durations(), 1u32..=1000, 1u32..=1000);
     let check = check.prop_map(|(kind, one, two, rise, fall)| Check {
         kind,
@@ -139,17 +147,36 @@ fn listeners() -> impl Strategy<Value = Vec<Listener>> {
     let timeouts = (durations(), durations(), durations());
     let timeouts = timeouts.prop_map(|(request, idle, tunnel)| ListenerTimeouts { request, idle, tunnel });
     let timeouts = prop_oneof![Just(ListenerTimeouts::default()), timeouts];
-    let listener = (names(), any::<bool>(), prop::collection::vec(routes(), 0..4), timeouts);
+    let listener = (names(), any::<bool>(), prop::collection::vec(routes(), 0..4), timeouts, access_logs(), limits());
     prop::collection::btree_map(1u16.., listener, 0..3).prop_map(|listeners| {
-        let listener = |(port, (pool, http, routes, timeouts))| Listener {
+        let limits_of =
+            |http: bool, limits: SourceLimits| SourceLimits { requests: limits.requests.filter(|_| http), ..limits };
+        let listener = |(port, (pool, http, routes, timeouts, access_log, limits))| Listener {
             port,
             protocol: if http { Protocol::Http } else { Protocol::Tcp },
             pool: Some(pool),
             routes: if http { routes } else { Vec::new() },
             timeouts,
+            access_log,
+            limits: limits_of(http, limits),
         };
         listeners.into_iter().map(listener).collect()
     })
+}
+
+fn access_logs() -> impl Strategy<Value = Option<AccessLog>> {
+    let path = || "/[a-z]{1,5}(/[a-z]{1,5})?".prop_map(std::path::PathBuf::from);
+    let to =
+        prop_oneof![Just(LogTarget::Stdout), path().prop_map(LogTarget::File), path().prop_map(LogTarget::Syslog),];
+    let format = prop::sample::select(vec![LogFormat::Json, LogFormat::Haproxy]);
+    prop::option::of((format, to).prop_map(|(format, to)| AccessLog { format, to }))
+}
+
+fn limits() -> impl Strategy<Value = SourceLimits> {
+    let rate = (1u16.., 10u64..3_600_000);
+    let rate = rate.prop_map(|(count, per)| RequestRate { count, per: Duration::from_millis(per) });
+    (prop::option::of(1u16..), prop::option::of(rate))
+        .prop_map(|(connections, requests)| SourceLimits { connections, requests })
 }
 
 fn vips() -> impl Strategy<Value = Object> {

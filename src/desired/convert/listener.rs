@@ -1,5 +1,5 @@
 use super::{
-    Findings,
+    Findings, around,
     text::{self, Complaint},
 };
 use crate::{
@@ -38,7 +38,17 @@ fn listener(at: &Pointer, spec: &ListenerSpec, findings: &mut Findings<'_>) -> O
     check_protocol(at, spec, findings);
     let routes = routes(&at.key("routes"), spec, findings);
     let timeouts = timeouts(&at.key("timeouts"), spec.timeouts.as_ref(), findings);
-    Some(Listener { port: port?, protocol, pool: pool?, routes: routes?, timeouts: timeouts? })
+    let access_log = around::access_log(&at.key("accessLog"), spec.access_log.as_ref(), findings);
+    let limits = around::limits(&at.key("limits"), spec, findings);
+    Some(Listener {
+        port: port?,
+        protocol,
+        pool: pool?,
+        routes: routes?,
+        timeouts: timeouts?,
+        access_log: access_log?,
+        limits: limits?,
+    })
 }
 
 /// Whether the listener has what its protocol needs, and nothing that it cannot use.

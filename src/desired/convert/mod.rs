@@ -2,6 +2,8 @@
 //! found. Nothing stops at the first mistake: each is noted at its field, and the object exists only if there was none.
 
 mod affinity;
+mod around;
+mod checks;
 mod listener;
 mod peer;
 mod pool;
@@ -9,6 +11,7 @@ mod serving;
 mod text;
 mod vip;
 
+pub(super) use checks::HELLO;
 pub(super) use listener::REDIRECT_STATUS;
 pub(super) use peer::peer;
 pub(super) use pool::pool;

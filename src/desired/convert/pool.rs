@@ -1,5 +1,5 @@
 use super::{
-    Findings, affinity,
+    Findings, affinity, checks,
     serving::serving,
     text::{self, Complaint, Endpoint},
 };
@@ -47,13 +47,23 @@ fn check(at: &Pointer, spec: Option<&CheckSpec>, findings: &mut Findings<'_>) ->
 }
 
 fn check_kind(at: &Pointer, spec: &CheckSpec, findings: &mut Findings<'_>) -> Option<CheckKind> {
-    match (&spec.http, &spec.tcp) {
-        (Some(http), None) => http_check(&at.key("http"), http, findings),
-        (None, _) => Some(CheckKind::Tcp),
-        (Some(_), Some(_)) => {
-            findings.error(&at.key("tcp"), "a check is either http or tcp, not both");
-            None
-        }
+    let given = [
+        ("http", spec.http.is_some()),
+        ("tcp", spec.tcp.is_some()),
+        ("smtp", spec.smtp.is_some()),
+        ("mysql", spec.mysql.is_some()),
+    ];
+    let mut given = given.into_iter().filter(|(_, given)| *given).map(|(kind, _)| kind);
+    if let (Some(first), Some(second)) = (given.next(), given.next()) {
+        findings.error(&at.key(second), format!("a check is either {first} or {second}, not both"));
+        return None;
+    }
+    match (&spec.http, &spec.tcp, &spec.smtp, &spec.mysql) {
+        (Some(http), ..) => http_check(&at.key("http"), http, findings),
+        (_, Some(tcp), ..) => checks::tcp(&at.key("tcp"), tcp, findings),
+        (_, _, Some(smtp), _) => checks::smtp(&at.key("smtp"), smtp, findings),
+        (.., Some(mysql)) => checks::mysql(&at.key("mysql"), mysql, findings),
+        (None, None, None, None) => Some(CheckKind::Tcp),
     }
 }
 

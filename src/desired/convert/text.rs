@@ -202,6 +202,41 @@ pub(super) fn field_name(text: &str) -> Result<String, Complaint> {
     token(text).map_err(what)
 }
 
+/// Where a file or a socket is, whatever directory the agent was started in.
+pub(super) fn absolute(text: &str) -> Result<String, Complaint> {
+    if text.starts_with('/') && text.len() > 1 && !text.ends_with('/') && !text.contains('\0') {
+        return Ok(text.to_owned());
+    }
+    Err(Complaint::new(format!("{} is no absolute path of a file", quote(text))))
+}
+
+/// Bytes, of which a text cannot hold all: besides what JSON knows, `\\r`, `\\n`, `\\t`, `\\0`, `\\xHH` and `\\\\`.
+pub(super) fn bytes(text: &str) -> Result<Vec<u8>, Complaint> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        let (byte, length) = match after {
+            _ if *first != b'\\' => (*first, 0),
+            [b'r', ..] => (b'\r', 1),
+            [b'n', ..] => (b'\n', 1),
+            [b't', ..] => (b'\t', 1),
+            [b'0', ..] => (0, 1),
+            [b'\\', ..] => (b'\\', 1),
+            [b'x', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                let digit = |b: &u8| (*b as char).to_digit(16).unwrap_or_default() as u8;
+                (digit(high) << 4 | digit(low), 3)
+            }
+            _ => {
+                let error = Complaint::new(format!("{} has an escape that means nothing", quote(text)));
+                return Err(error.help("write \\\\r, \\\\n, \\\\t, \\\\0, \\\\xHH, or \\\\\\\\ for a backslash"));
+            }
+        };
+        bytes.push(byte);
+        rest = &after[length..];
+    }
+    Ok(bytes)
+}
+
 /// `200-399` or `200,204,300-399`.
 pub(super) fn status_ranges(text: &str) -> Result<Vec<StatusRange>, Complaint> {
     text.split(',').map(|part| status_range(part.trim())).collect()

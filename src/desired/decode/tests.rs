@@ -1,3 +1,5 @@
+mod around;
+
 use super::*;
 use crate::{
     desired::{canonical::canonical, digest::desired},
@@ -111,7 +113,7 @@ fn status_codes_may_be_a_text_or_a_list() {
     let expect =
         |expect: Json| match &pool(json!({ "check": { "http": { "path": "/", "expect": expect } } })).check.kind {
             CheckKind::Http { expect, .. } => expect.clone(),
-            CheckKind::Tcp => panic!("no HTTP check"),
+            other => panic!("no HTTP check: {other:?}"),
         };
     let range = |first, last| StatusRange { first, last };
     assert_eq!(expect(json!("200,204")), [range(200, 200), range(204, 204)]);

@@ -6,6 +6,8 @@
 //! versions agree on the digests of the files that both understand.
 
 mod affinity;
+mod around;
+mod checks;
 mod document;
 mod peer;
 mod pool;
@@ -15,6 +17,11 @@ mod vip;
 pub(super) use affinity::{
     AppCookieSpec, BalanceBy, BalanceSpec, BalanceWord, CookieSpec, SameSiteSpec, StickySourceSpec, StickySpec, UriSpec,
 };
+pub(super) use around::{
+    AccessLogSpec, LogFileSpec, LogFormatSpec, LogSyslogSpec, LogTargetSpec, RequestRateSpec, SourceLimitsSpec,
+    StdoutSpec,
+};
+pub(super) use checks::{BeginsSpec, ExpectBytesSpec, MysqlCheckSpec, SmtpCheckSpec, TcpCheckSpec};
 pub use document::{document, file_name};
 pub(super) use peer::{HeartbeatSpec, PeerSpec};
 pub(super) use pool::{BackendSpec, CheckSpec, ExpectSpec, HttpCheckSpec, PoolSpec, PoolTimeoutsSpec};

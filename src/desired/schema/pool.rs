@@ -1,4 +1,5 @@
 use super::affinity::{BalanceSpec, StickySpec};
+use super::checks::{MysqlCheckSpec, SmtpCheckSpec, TcpCheckSpec};
 use super::serving::{EjectionSpec, IdleSpec, QueueSpec, ResolveSpec, StateSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
@@ -50,12 +51,18 @@ pub(in crate::desired) struct PoolSpec {
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(in crate::desired) struct CheckSpec {
-    /// Ask for a page. Give this or `tcp`.
+    /// Ask for a page. Give one kind of check at most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::desired) http: Option<HttpCheckSpec>,
-    /// Open a connection; this is the default. Give this or `http`.
+    /// Open a connection, and perhaps speak on it; `{}` is the default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::desired) tcp: Option<TcpCheckSpec>,
+    /// Greet a mail server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::desired) smtp: Option<SmtpCheckSpec>,
+    /// Ask a MySQL or MariaDB server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::desired) mysql: Option<MysqlCheckSpec>,
     /// From the start of a check to the start of the next, at least "10ms". Default "2s".
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::desired) interval: Option<String>,
@@ -86,11 +93,6 @@ pub(in crate::desired) struct HttpCheckSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::desired) expect: Option<ExpectSpec>,
 }
-
-/// A check that opens a connection. It has no options.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(in crate::desired) struct TcpCheckSpec {}
 
 /// Status codes and ranges of them.
 #[derive(Debug, Serialize, JsonSchema)]

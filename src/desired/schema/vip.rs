@@ -1,3 +1,4 @@
+use super::{AccessLogSpec, SourceLimitsSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
@@ -86,6 +87,12 @@ pub(in crate::desired) struct ListenerSpec {
     /// Limits on the clients' side.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::desired) timeouts: Option<ListenerTimeoutsSpec>,
+    /// Where a line is written for each request (HTTP) or connection (TCP). Default: nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::desired) access_log: Option<AccessLogSpec>,
+    /// How much one client may have. Default: as much as it likes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::desired) limits: Option<SourceLimitsSpec>,
 }
 
 /// What clients speak.

@@ -200,6 +200,10 @@ impl VipState {
         if let Some((why, until)) = self.heard_having(ctx) {
             rules.push(format!("{why}; no claim for {}", remaining(ctx.now, until)));
         }
+        if let Some(until) = self.unheard_owner(ctx).filter(|_| self.role != Role::Active) {
+            let left = remaining(ctx.now, until);
+            rules.push(format!("a node that is not heard has the addresses: no handover to this one for {left}"));
+        }
         if self.sees_silence {
             rules.push("the owner's addresses do not answer this node".to_owned());
         }

@@ -18,6 +18,10 @@
 //! that does not take what it was offered is not offered it again for a while. Also a node that leaves takes back what
 //! nobody else takes, for as long as its agent runs.
 //!
+//! An offer is the word of one owner, and there may be two: those that are cut off from each other, of which the heir
+//! hears one and sees the other on the wire. It asks for nothing then, and what it is offered all the same it claims like
+//! anything else, by silence.
+//!
 //! A node that vanishes again and again waits longer each time before it is handed the addresses. The owner keeps count,
 //! for the other one forgets with each restart.
 
@@ -94,6 +98,10 @@ impl VipState {
             order.first().is_some_and(|contender| contender.name == ctx.me)
         };
         if !owner.peer.mutual() || !self.eligible() || !self.started || self.blind {
+            return false;
+        }
+        if let Some(until) = self.unheard_owner(ctx) {
+            out.wake_at(until);
             return false;
         }
         if !owner.eligible || !owner.takes_part {

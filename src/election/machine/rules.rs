@@ -161,6 +161,8 @@ pub(in crate::election) enum Rule {
     UnfitYields,
     /// The nodes after the first wait for it, but not for ever.
     DeferEnds,
+    /// A new agent whose kernel cannot fence gives up what it found on its devices when another host answers for it.
+    StartYields,
     /// A node that has just started comes after those that have settled.
     UnsettledLast,
     /// The winner of a heal announces, and an owner while somebody cannot tell it of a conflict.
@@ -181,6 +183,9 @@ pub(in crate::election) enum Rule {
     WithdrawnOfferWaits,
     /// An open offer to another node occupies the Vip.
     OfferOccupies,
+    /// An heir that has seen the addresses answered by a node that it does not hear neither asks for them nor takes them on
+    /// an offer's word.
+    OfferIsNoProof,
     /// Only a mutual, equal, preferred peer is handed the addresses.
     Entitled,
     /// Each time a node vanishes, its failback waits longer.

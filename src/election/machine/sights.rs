@@ -2,8 +2,9 @@
 
 use super::{
     Machine,
+    facts::Context,
     peer::PeerState,
-    rules::{ANSWER_PATIENCE, MAKE_WAY, Rule, Rules, SIGHT_FOR},
+    rules::{ANSWER_PATIENCE, HEARD_HAVING_FOR, MAKE_WAY, Rule, Rules, SIGHT_FOR},
     vip::VipState,
 };
 use crate::model::{Mac, Name, Role, Sight, SightKind};
@@ -20,6 +21,14 @@ pub(super) struct Other {
     /// Since when it has been seen again and again.
     pub(super) since: Instant,
     pub(super) at: Instant,
+}
+
+/// A host that is not heard and had one of the addresses: if it is a node of the Vip, it may own them too, whatever those
+/// that are heard know of it.
+#[derive(Debug)]
+pub(super) struct Unheard {
+    peer: Option<Name>,
+    at: Instant,
 }
 
 /// Of whom a frame is.
@@ -61,6 +70,9 @@ impl Machine {
                     let counts = known.is_none_or(|(_, peer)| vip.respects(now, peer, self.rules));
                     let comes_first = own_mac > Some(mac);
                     let who = Who { mac, peer: known.map(|(name, _)| name), comes_first, counts };
+                    if known.is_none_or(|(_, peer)| !peer.heard) {
+                        vip.unheard = Some(Unheard { peer: who.peer.cloned(), at: now });
+                    }
                     if vip.foreign.is_none_or(|(_, told)| told != mac) && who.peer.is_none() && vip.matters() {
                         let text = format!("{mac}, which belongs to no peer, answers for {ip}");
                         self.out.event(now, &*vip.candidate.vip, text);
@@ -110,6 +122,19 @@ impl Machine {
 }
 
 impl VipState {
+    /// A node that is not heard has the addresses, or had them just now: until when it is to be reckoned with. A live
+    /// owner announces each second, and is asked more often.
+    pub(super) fn unheard_owner(&self, ctx: &Context) -> Option<Instant> {
+        let Unheard { peer, at } = self.unheard.as_ref().filter(|_| self.wire().is_some())?;
+        let until = *at + HEARD_HAVING_FOR;
+        let silent = |node: &Name| ctx.peers.get(node).is_some_and(|peer| !peer.heard);
+        let owner = match peer {
+            Some(peer) => silent(peer),
+            None => self.candidate.nodes.iter().any(|node| ctx.peers.get(node).is_some_and(PeerState::is_unmet)),
+        };
+        (owner && ctx.now < until && ctx.rules.hold(Rule::OfferIsNoProof)).then_some(until)
+    }
+
     /// Whether somebody else's having the addresses changes anything for this node now.
     fn matters(&self) -> bool {
         self.role == Role::Active || self.probing.is_some()

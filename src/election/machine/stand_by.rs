@@ -102,7 +102,9 @@ impl VipState {
             self.explain_unusable(rivals, out);
             return None;
         };
-        let offered = rivals.iter().find_map(|rival| rival.offers).filter(|_| blockers.is_empty());
+        // Where there may be another owner, of which the one that lets go need not know, the wire is asked all the same.
+        let trusted = blockers.is_empty() && self.unheard_owner(ctx).is_none();
+        let offered = rivals.iter().find_map(|rival| rival.offers).filter(|_| trusted);
         let defer = if rank == 0 { Duration::ZERO } else { DEFER + DEFER_STEP * rank as u32 };
         let base = match blockers.iter().filter_map(|rival| rival.peer.dead_at()).max() {
             Some(dead_at) => dead_at,

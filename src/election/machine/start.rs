@@ -1,14 +1,15 @@
 //! The start rule: what a new agent, or one that has lost its lease, waits for before it claims anything. It must have
-//! heard the others, or know that they are silent for good; and what it finds on its devices stays there meanwhile.
+//! heard the others, or know that they are silent for good; and what it finds on its devices stays there meanwhile, unless
+//! its kernel cannot fence it and another host answers for it.
 
 use super::{
     facts::{Context, Rival},
     outbox::Outbox,
     peer::dead_time,
-    rules::{START_LIMIT, START_SLACK},
+    rules::{Rule, START_LIMIT, START_SLACK},
     vip::VipState,
 };
-use crate::model::Role;
+use crate::model::{Name, Role};
 use std::time::Instant;
 
 impl VipState {
@@ -39,6 +40,9 @@ impl VipState {
         if !self.takes_part() {
             return self.leave_start(ctx, self.reason(), out);
         }
+        if let Some(why) = self.intrudes(ctx) {
+            return self.leave_start(ctx, why, out);
+        }
         if self.start_end(ctx).is_none() || !self.started {
             return;
         }
@@ -62,6 +66,15 @@ impl VipState {
     fn first_holder(&self, ctx: &Context, rivals: &[Rival]) -> Option<String> {
         let first = |rival: &&Rival| rival.holding && rival.takes_part && rival.precedes(ctx, self);
         rivals.iter().find(first).filter(|_| self.holds(ctx)).map(|rival| rival.name.to_string())
+    }
+
+    /// What was found on the devices is answered for by another host. Behind a fence this node's kernel is silent about it
+    /// until it has been won; without one it answers, so this node is the one too many.
+    fn intrudes(&self, ctx: &Context) -> Option<String> {
+        let other = self.seen_other(ctx.now).filter(|_| !ctx.fenced && self.holds(ctx) && self.wire().is_some())?;
+        let whose = other.peer.as_ref().map_or_else(|| other.mac.to_string(), Name::to_string);
+        let why = format!("has {} too, and cannot fence it, but {whose} answers for it", other.ip);
+        ctx.rules.hold(Rule::StartYields).then_some(why)
     }
 
     /// Becomes Backup; an attempt to claim that is under way goes on.

@@ -32,7 +32,7 @@ use super::{
     outbox::Outbox,
     probe::{Granting, Probing},
     rules::{LOST_FOR, Rule},
-    sights::Other,
+    sights::{Other, Unheard},
 };
 use crate::model::{Candidate, Mac, Name, Role};
 use std::{
@@ -106,6 +106,8 @@ pub(super) struct VipState {
     pub(super) unsent: Option<IpAddr>,
     /// Another host that has an address, as last seen.
     pub(super) other: Option<Other>,
+    /// A host that is not heard and had an address, as last seen.
+    pub(super) unheard: Option<Unheard>,
     /// This node claimed in spite of the answers of an unfenced peer's kernel: it is the other's turn to leave, if
     /// anybody there still can.
     pub(super) by_patience: bool,
@@ -178,6 +180,7 @@ impl VipState {
             answered_at: None,
             unsent: None,
             other: None,
+            unheard: None,
             by_patience: false,
             patience_spent: false,
             audit: Audit::default(),

@@ -62,6 +62,7 @@ impl World {
                 }
             }
             self.chores(host, now, unfit);
+            self.notice_expiry(host);
             let Some(agent) = &mut self.hosts[host].agent else { return };
             if agent.machine.poll_timeout() <= now {
                 agent.machine.handle_timeout(now);

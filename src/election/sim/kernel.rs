@@ -86,10 +86,12 @@ impl Kernel {
         self.leases.retain(|ip, _| !ips.contains(ip));
     }
 
-    /// Renews every lease that still runs, and the lifetimes of addresses.
+    /// Renews every lease that still runs, and the lifetimes of the addresses that are leased: what an agent merely found
+    /// on its devices runs out.
     pub(super) fn renew(&mut self, now: Instant) {
         self.leases.values_mut().filter(|until| now < **until).for_each(|until| *until = now + LEASE);
-        let living = self.addresses.values_mut().flatten().filter(|until| now < **until);
+        let owned = self.addresses.iter_mut().filter(|(ip, _)| self.leases.get(*ip).is_some_and(|until| now < *until));
+        let living = owned.filter_map(|(_, until)| until.as_mut()).filter(|until| now < **until);
         living.for_each(|until| *until = (*until).max(now + LIFETIME));
     }
 

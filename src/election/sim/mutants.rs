@@ -23,7 +23,7 @@ macro_rules! schedules {
 schedules! {
     both_boot_together lone_node lone_node_without_references lone_node_on_loopback crash_return_and_failback
     crash_where_no_reference_ever_answered manual_failback_never_happens_by_itself quick_restart_of_the_owner crash_loop restarted_every_three_seconds
-    killed_agent killed_agent_without_a_fence stopped_owner_resumes short_stop_of_the_owner
+    killed_agent killed_agent_without_a_fence restarted_without_a_fence stopped_owner_resumes short_stop_of_the_owner
     stopped_owner_resumes_unheard stopped_backup_resumes paused_owner_resumes paused_owner_finds_its_clock_stepped
     both_boot_with_heartbeats_cut claimer_stopped_before_the_grant silence_through_a_broken_link questions_that_nobody_hears heard_but_not_asked claim_without_proof lossy_front
     stranger_has_the_vip preferred_node_cannot_claim device_fails crashes_are_taken_over_in_time restart_forgets
@@ -35,7 +35,7 @@ schedules! {
     both_families survivor_without_references three_nodes
     leaving differing_state owner_does_not_agree owner_becomes_ineligible
     heir_dies_in_mid_handover heir_stops_in_mid_handover heartbeats_cut_in_mid_handover
-    new_owner_dies_while_the_old_is_mute heir_of_a_leaving_node_dies third_node_in_mid_handover heir_wakes_to_an_old_offer heir_is_given_up_too_soon third_node_does_not_hear_the_heir slow_release failbacks_after_crashes twenty_handovers
+    new_owner_dies_while_the_old_is_mute heir_of_a_leaving_node_dies third_node_in_mid_handover heir_wakes_to_an_old_offer heir_is_given_up_too_soon third_node_does_not_hear_the_heir offer_of_one_of_two_owners slow_release failbacks_after_crashes twenty_handovers
     renamed_on_one_node split_on_one_node merged_on_one_node dropped_by_its_owner address_added
 }
 
@@ -69,6 +69,7 @@ fn witnesses() -> Vec<(Rule, Schedule)> {
         (FreshNonces, paused_owner_finds_its_clock_stepped),
         (UnfitYields, stalled_data_plane),
         (DeferEnds, preferred_node_cannot_claim),
+        (StartYields, restarted_without_a_fence),
         (UnsettledLast, crash_loop),
         (AnnounceAfterHeal, loser_has_told_everybody),
         (LostIsSaid, owner_between_two_heartbeats),
@@ -79,6 +80,7 @@ fn witnesses() -> Vec<(Rule, Schedule)> {
         (OfferExpires, heir_wakes_to_an_old_offer),
         (WithdrawnOfferWaits, heir_is_given_up_too_soon),
         (OfferOccupies, third_node_does_not_hear_the_heir),
+        (OfferIsNoProof, offer_of_one_of_two_owners),
         (Entitled, owner_does_not_agree),
         (Damping, restarted_every_three_seconds),
         (FrontPath, front_carries_heartbeats),

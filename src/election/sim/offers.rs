@@ -50,6 +50,43 @@ pub(super) fn heir_is_given_up_too_soon(rules: Rules) -> Outcome {
     Ok(())
 }
 
+/// The second and the third are cut off from each other, and both own. The first hears the third only, which cannot serve
+/// any more, or leaves, and would hand over to it; but the wire shows it the second.
+pub(super) fn offer_of_one_of_two_owners(rules: Rules) -> Outcome {
+    for leaves in [false, true] {
+        let mut world = two_of_three_own(rules)?;
+        world.hosts[2].set_eligible(Some("eth1 has no carrier"));
+        world.hosts[2].set_leaving(leaves);
+        world.reload(2);
+        world.run_for(SECOND * 2);
+        ensure(world.active().contains(&1), "the second serves on", &world)?;
+        ensure(world.moves.iter().all(|(_, host)| *host != 0), "the first takes nothing", &world)?;
+        world.net.heal();
+        world.run_for(SECOND);
+        world.expect_owner(1, "after the heal")?;
+    }
+    Ok(())
+}
+
+fn two_of_three_own(rules: Rules) -> Result<World, String> {
+    let mut world = cold(3, 1, rules);
+    manual(&mut world);
+    world.start_agent(2);
+    world.until_served_by(2, SECOND)?;
+    world.start_agent(1);
+    world.run_for(SECOND);
+    world.net.cut_front(1, 2);
+    cut_all_heartbeats(&mut world);
+    world.until("an owner on each side", SECOND, |world| world.active() == [1, 2])?;
+    world.net.cut.retain(|(from, to, _)| *from != 0 && *to != 0);
+    world.net.cut_heartbeats(0, 1);
+    world.net.cut_heartbeats(1, 0);
+    world.start_agent(0);
+    world.run_for(SECOND);
+    ensure(world.active() == [1, 2] && world.hears(0, "lb3"), "the first hears the third", &world)?;
+    Ok(world)
+}
+
 /// A failback is about to begin between nodes that take each other for dead soon and do not trust the wire.
 fn impatient(rules: Rules) -> Result<World, String> {
     let mut world = cold(2, 1, rules);

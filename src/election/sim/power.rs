@@ -27,7 +27,9 @@ impl World {
         self.reload(host);
         let this = &mut self.hosts[host];
         let held = this.kernel.held(now);
-        this.agent.as_mut().unwrap().machine.handle_held(HeldReport { held, acted_on: Arc::default() });
+        let agent = this.agent.as_mut().unwrap();
+        agent.reconcile.held.clone_from(&held);
+        agent.machine.handle_held(HeldReport { held, acted_on: Arc::default() });
     }
 
     pub(super) fn start_all(&mut self) {

@@ -2,7 +2,7 @@
 //! follow roles; those that are handed over go mute first, and are removed when the new owner has them.
 
 use super::{
-    host::Input,
+    host::{Agent, Input},
     world::{Event, World},
 };
 use crate::{
@@ -28,6 +28,8 @@ pub(super) struct Reconcile {
     passing: Option<Arc<ElectionView>>,
     /// The view that the last pass went by.
     acted_on: Arc<ElectionView>,
+    /// The addresses that were on the devices at the end of the last pass.
+    pub(super) held: Held,
     /// The files have changed since the last pass began.
     pub(super) stale: bool,
     /// Vips that wait for a quiet moment, and those for which it has come.
@@ -160,6 +162,7 @@ impl World {
         let Some(view) = agent.reconcile.passing.take() else { return };
         agent.reconcile.acted_on = view.clone();
         let held = host.kernel.held(now);
+        agent.reconcile.held.clone_from(&held);
         let mut owned = BTreeMap::new();
         let mut missing = false;
         for candidate in &host.candidates {
@@ -197,6 +200,19 @@ impl World {
         agent.reconcile.waiting.remove(&vip);
         agent.reconcile.quiet.insert(vip);
         self.pass_again(index);
+    }
+
+    /// The kernel tells when an address has run out.
+    pub(super) fn notice_expiry(&mut self, index: usize) {
+        let host = &self.hosts[index];
+        let now = host.local(self.now);
+        let gone = |agent: &Agent| {
+            let loop_ = &agent.reconcile;
+            loop_.passing.is_none() && loop_.held.iter().any(|ip| !host.kernel.has(now, ip))
+        };
+        if host.agent.as_ref().is_some_and(gone) {
+            self.pass_again(index);
+        }
     }
 
     pub(super) fn pass_again(&mut self, index: usize) {

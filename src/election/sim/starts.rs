@@ -3,9 +3,9 @@
 use super::{
     cases::{DEAD, MS, Outcome, SECOND, TAKEOVER, cold, ensure, nodes, pair, second_owns, steady},
     claims::cut_all_heartbeats,
-    world::VIP,
+    world::{VIP, World},
 };
-use crate::election::machine::Rules;
+use crate::{election::machine::Rules, model::Heartbeat};
 use std::time::Duration;
 
 pub(super) fn both_boot_together(rules: Rules) -> Outcome {
@@ -168,6 +168,37 @@ pub(super) fn killed_agent_without_a_fence(rules: Rules) -> Outcome {
         ensure(world.moves.last().is_some_and(|(_, host)| *host == 1), "but not for ever", &world)?;
         world.start_agent(0);
         world.run_for(SECOND * 3);
+        world.expect_owner(0, "after failback")?;
+    }
+    Ok(())
+}
+
+/// Heartbeats are cut, so the answers of an owner that cannot fence count only for so long. Just then its agent is
+/// restarted: what that one finds on its devices is the other's by now, and it must not leave it there until it runs out.
+pub(super) fn restarted_without_a_fence(rules: Rules) -> Outcome {
+    for later in [0, 15, 30, 45] {
+        // The new agent listens for a while before it asks the wire.
+        let mut world = World::new(1, 2, 1, Heartbeat { interval: MS * 50, dead_after: MS * 400 });
+        world.rules = rules;
+        world.hosts[0].fences = false;
+        world.start_all();
+        world.run_for(SECOND);
+        cut_all_heartbeats(&mut world);
+        world.run_for(MS * (1290 + later));
+        ensure(world.speakers(VIP) == [0], "until then its answers count", &world)?;
+        for _ in 0..2 {
+            world.kill_agent(0);
+            world.run_for(MS * 5);
+            world.start_agent(0);
+            world.run_for(MS * 5);
+        }
+        world.until("the other claims", MS * 150, |world| world.active() == [1])?;
+        world.run_for(MS * 120);
+        ensure(world.speakers(VIP) == [1], "the new agent makes way", &world)?;
+        world.run_for(SECOND * 2);
+        ensure(world.speakers(VIP) == [1], "and claims nothing", &world)?;
+        world.net.heal();
+        world.run_for(SECOND * 2);
         world.expect_owner(0, "after failback")?;
     }
     Ok(())

@@ -77,10 +77,14 @@ pub(super) const FENCE: &[Row<FenceStatus>] = &[
 pub(super) const PROXY: &[Row<ProxyStatus>] = &[
     gauge("lbagent_proxy_connections", "Client connections open, of all listeners that are or were.",
         |proxy| count(proxy.connections)),
+    gauge("lbagent_proxy_parked_connections", "Those of them that have been idle for a second or more.",
+        |proxy| count(proxy.parked)),
     gauge("lbagent_proxy_max_connections", "The limit on those; more wait in the kernel's queues.",
         |proxy| count(proxy.max_connections)),
     counter("lbagent_proxy_accept_failures_total", "Times that nothing could be accepted for want of descriptors or memory.",
         |proxy| count(proxy.accept_failures)),
+    counter("lbagent_access_log_dropped_lines_total", "Lines that never reached an access log because its target failed or was too slow.",
+        |proxy| count(proxy.access_log_dropped)),
 ];
 
 /// Of the Vips that name this node.
@@ -122,6 +126,8 @@ pub(super) const LISTENERS: &[Row<ListenerStatus>] = &[
         |listener| http_count(listener, listener.requests)),
     counter("lbagent_listener_requests_refused_total", "HTTP requests refused as malformed, too large or too slow.",
         |listener| http_count(listener, listener.refused)),
+    counter("lbagent_listener_limited_total", "Connections and HTTP requests turned away because their client had as much as it may.",
+        |listener| count(listener.limited)),
     counter("lbagent_listener_received_bytes_total", "Bytes from clients.",
         |listener| count(listener.bytes_in)),
     counter("lbagent_listener_sent_bytes_total", "Bytes to clients.",

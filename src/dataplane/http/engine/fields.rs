@@ -113,6 +113,11 @@ impl<'a> Fields<'a> {
         lines.map(|line| line.value)
     }
 
+    /// Value of the first line of any name.
+    pub(super) fn first(&self, name: &str) -> Option<&'a [u8]> {
+        Some(self.lines.iter().find(|line| line.name.eq_ignore_ascii_case(name))?.value)
+    }
+
     /// Adds every line that passes by its name, without the white space around its value.
     pub(super) fn copy(&self, passes: impl Fn(&str, Option<Name>) -> bool, out: &mut Vec<u8>) {
         let mut piece = 0..0;

@@ -85,6 +85,11 @@ impl<'a> Request<'a> {
         matches!(self.framing, Framing::None | Framing::Length(0))
     }
 
+    /// Value of the first field of this name, in any case.
+    pub fn field(&self, name: &str) -> Option<&'a [u8]> {
+        self.fields.first(name)
+    }
+
     /// Value of the first cookie of this name.
     pub fn cookie(&self, name: &str) -> Option<&'a [u8]> {
         let pairs = self.fields.values(Name::Cookie).flat_map(|v| v.split(|b| *b == b';')).map(<[u8]>::trim_ascii);
@@ -95,11 +100,6 @@ impl<'a> Request<'a> {
     pub fn kept_at<'b>(&'b self, name: &'b str) -> impl Iterator<Item = &'a [u8]> + 'b {
         let pairs = self.fields.values(Name::Cookie).flat_map(cookie::pairs);
         pairs.filter_map(move |pair| cookie::backend_of(pair, name))
-    }
-
-    /// Value of the first field of this name, without the white space around it.
-    pub fn field(&self, name: &str) -> Option<&'a [u8]> {
-        self.fields.named(name).next()
     }
 
     /// `Max-Forwards` forbids to pass this OPTIONS or TRACE on (RFC 9110 section 7.6.2).

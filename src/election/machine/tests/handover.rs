@@ -135,3 +135,31 @@ fn no_lease_is_asked_for_while_a_pass_may_still_end_it() {
     bench.run(1);
     bench.expect(Role::Active, "lb2 handed over");
 }
+
+/// Whom the one that lets go has not heard of, it cannot warn of.
+#[test]
+fn no_offer_is_taken_on_its_word_while_a_node_that_is_not_heard_has_the_addresses() {
+    for (seen, trusted) in [(false, true), (true, true), (true, false)] {
+        let mut bench = Bench::follower("lb1");
+        let peers = [peer("lb1", 1), peer("lb2", 2), peer("lb3", 3)];
+        bench.candidate.nodes.push(name("lb3"));
+        bench.candidate.trust_probe = trusted;
+        bench.machine.handle_desired(bench.now, &bench.me, &peers, vec![bench.candidate.clone()], vec![MY_MAC]);
+        bench.run(300);
+        bench.answers = seen.then_some(STRANGER);
+        if seen {
+            bench.sees(2, VIP, STRANGER, SightKind::Has);
+        }
+        let blocked = seen && trusted;
+        bench.run(400);
+        assert_eq!(bench.said.as_ref().is_some_and(|claim| claim.asks), !blocked, "{seen} {trusted}");
+        bench.offered();
+        match blocked {
+            true => {
+                bench.run(200).expect(Role::Backup, "");
+                assert!(bench.vip().rules.iter().any(|rule| rule.contains("no handover to this one")));
+            }
+            false => bench.expect(Role::Active, "lb2 handed over"),
+        }
+    }
+}

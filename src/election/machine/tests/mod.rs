@@ -237,7 +237,7 @@ impl Bench {
             match transmit {
                 Transmit::Heartbeat { packet, path, .. } => {
                     self.paths.insert((path, packet.path));
-                    if path != self.path {
+                    if path != self.path || packet.destination != self.other {
                         continue;
                     }
                     self.heard = Some((packet.session, packet.seq));

@@ -192,3 +192,22 @@ fn every_transition() {
         assert!(vip.role == role && told, "{what}: {vip:#?}");
     }
 }
+
+/// Behind a fence what was found on the devices is silent, and may stay until it is known whose it is.
+#[test]
+fn a_new_agent_that_cannot_fence_gives_up_what_another_answers_for() {
+    for (fenced, trusted) in [(false, true), (true, true), (false, false)] {
+        let mut bench = Bench::new("lb1");
+        bench.reload(|candidate| candidate.trust_probe = trusted);
+        bench.machine.handle_fenced(fenced);
+        bench.hold(true);
+        bench.run(10);
+        bench.expect(Role::Initialize, "");
+        bench.sees(2, VIP, PEER_MAC, SightKind::Has);
+        bench.run(30);
+        match !fenced && trusted {
+            true => bench.expect(Role::Backup, "02:00:00:00:00:02 answers for it"),
+            false => bench.expect(Role::Initialize, ""),
+        }
+    }
+}
