@@ -23,6 +23,7 @@ mod io;
 mod listen;
 mod log;
 mod parking;
+mod proxy_protocol;
 mod quiet;
 mod sources;
 mod tcp;
