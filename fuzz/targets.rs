@@ -112,12 +112,7 @@ impl Kind {
 }
 
 fn forwarding() -> Forwarding<'static> {
-    Forwarding {
-        client: [192, 0, 2, 9].into(),
-        local: ([198, 51, 100, 10], 80).into(),
-        scheme: "http",
-        app_cookie: None,
-    }
+    Forwarding::new([192, 0, 2, 9].into(), ([198, 51, 100, 10], 80).into(), "http")
 }
 
 fn read_requests<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Read {
@@ -224,7 +219,7 @@ struct Answered {
 
 fn read_response<'a>(asked: Asked, version: Version, pieces: impl Iterator<Item = &'a [u8]>) -> Answered {
     let (mut responses, mut read, mut held) = (Responses::new(asked), Answered::default(), Vec::new());
-    let reply = Reply { version, keep_alive: true, keep: Keep::Nothing };
+    let reply = Reply { version, keep_alive: true, keep: Keep::Nothing, rules: None };
     for piece in pieces {
         held.extend_from_slice(piece);
         let mut at = 0;
@@ -249,7 +244,7 @@ fn read_response<'a>(asked: Asked, version: Version, pieces: impl Iterator<Item 
                 }
                 ResponseEvent::Switch(switch) => {
                     assert!(asked.upgrade, "nobody asked for it");
-                    switch.write_switch(Keep::Nothing, &mut head);
+                    switch.write_switch(&reply, &mut head);
                     read.heads.push(head);
                     read.switched = true;
                 }

@@ -215,7 +215,7 @@ fn start() -> Result<(Lab, Traffic), Failure> {
 }
 
 fn targets() -> Result<BTreeMap<Name, Vec<Target>>, Failure> {
-    let http = Ask::Http { host: "www.example.com".into(), path: "/".into(), redirects: false };
+    let http = Ask::Http { host: "www.example.com".into(), path: "/".into(), fields: String::new(), redirects: false };
     let target =
         |address: &str, ask: &Ask| -> Result<_, Failure> { Ok(Target { address: address.parse()?, ask: ask.clone() }) };
     let targets = vec![

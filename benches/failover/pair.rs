@@ -113,7 +113,8 @@ impl Pair {
 
     /// Clients with a fresh connection each [`PACE`], and the name that their record has for the Vip.
     pub(crate) fn clients(&self) -> Result<(Traffic, Name), Failure> {
-        let ask = Ask::Http { host: "www.example.com".into(), path: "/".into(), redirects: false };
+        let ask =
+            Ask::Http { host: "www.example.com".into(), path: "/".into(), fields: String::new(), redirects: false };
         let target = Target { address: SocketAddr::new(self.ip, 80), ask };
         let vip = Name::new(WEB)?;
         let targets = BTreeMap::from([(vip.clone(), vec![target])]);

@@ -45,7 +45,8 @@ pub(crate) struct Watch {
 impl Watch {
     /// Everyone begins to ask.
     pub(crate) fn start(rig: &Rig) -> Result<Self, Failure> {
-        let ask = Ask::Http { host: "www.example.com".into(), path: "/".into(), redirects: false };
+        let ask =
+            Ask::Http { host: "www.example.com".into(), path: "/".into(), fields: String::new(), redirects: false };
         let name = Name::new("web")?;
         let targets = BTreeMap::from([(name.clone(), vec![Target { address: SocketAddr::new(vip(0), 80), ask }])]);
         let mut clients = Vec::new();

@@ -269,7 +269,7 @@ pub(super) fn web() -> Result<Name, Failure> {
 
 /// Both ports on both addresses.
 fn targets() -> Result<Vec<Target>, Failure> {
-    let http = Ask::Http { host: "www.example.com".into(), path: "/".into(), redirects: false };
+    let http = Ask::Http { host: "www.example.com".into(), path: "/".into(), fields: String::new(), redirects: false };
     let mut targets = Vec::new();
     for ip in [VIP4, VIP6] {
         let ip: IpAddr = ip.parse()?;

@@ -2,7 +2,7 @@
 
 use super::{
     config::Listening,
-    http,
+    http, introduced,
     quiet::Exchanging,
     tcp,
     worker::{OpenConnection, Worker, Working},
@@ -72,8 +72,17 @@ fn start(stream: TcpStream, client: SocketAddr, listening: &Arc<Listening>, work
         open: worker.connection(),
         working: worker.working(),
         worker: worker.clone(),
+        early: Vec::new(),
     };
-    match service.protocol {
+    match service.listener.proxy_from.is_empty() {
+        true => serve(accepted, service.protocol),
+        false => drop(tokio::task::spawn_local(introduced::serve(accepted))),
+    }
+}
+
+/// Serves a connection in a task of its own.
+pub(super) fn serve(accepted: Accepted<TcpStream>, protocol: Protocol) {
+    match protocol {
         Protocol::Http => drop(tokio::task::spawn_local(http::serve(accepted))),
         Protocol::Tcp => drop(tokio::task::spawn_local(tcp::serve(accepted))),
     }
@@ -88,6 +97,8 @@ pub(super) struct Accepted<S> {
     pub(super) open: OpenConnection,
     pub(super) working: Working,
     pub(super) worker: Rc<Worker>,
+    /// What the client has said already.
+    pub(super) early: Vec<u8>,
 }
 
 /// The connection went away while it waited.

@@ -2,7 +2,7 @@
 //! swapped in place (ArcSwap), so nothing that runs holds an edit up, and no edit holds up what runs.
 
 use super::{
-    http::route::Routes,
+    http::{origin::Origin, route::Routes},
     log::AccessLog,
     quiet::InFlight,
     sources::Sources,
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     balance,
-    model::{ListenerTimeouts, Name, PoolConfig, Protocol},
+    model::{Listener, ListenerTimeouts, Name, PoolConfig, Protocol},
 };
 use arc_swap::ArcSwap;
 use std::{
@@ -58,6 +58,10 @@ pub(super) struct Service {
     pub(super) sources: Option<Arc<Sources>>,
     /// Where it is written what came, if anywhere.
     pub(super) log: Option<Arc<AccessLog>>,
+    /// Whom it believes what is said of the way of requests, if that is configured.
+    pub(super) origin: Option<Origin>,
+    /// For what is seldom needed.
+    pub(super) listener: Arc<Listener>,
 }
 
 /// A pool, whatever its version.

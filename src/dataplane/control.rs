@@ -2,7 +2,7 @@
 
 use super::{
     config::{Listening, Pool, PoolVersion, Service},
-    http::route::Routes,
+    http::{origin::Origin, route::Routes},
     listen::{self, ListenError},
     log::{AccessLog, Sinks},
     quiet::InFlight,
@@ -150,11 +150,7 @@ impl Control {
 
     /// A pool that was removed and has come back is another one.
     fn same_pools(&self, wanted: &ListenerConfig) -> bool {
-        let routed = wanted.listener.routes.iter().filter_map(|route| match &route.action {
-            crate::model::RouteAction::Pool(name) => Some(name),
-            crate::model::RouteAction::Redirect(_) => None,
-        });
-        wanted.listener.pool.iter().chain(routed).all(|name| self.config.pools.contains_key(name))
+        wanted.listener.pools().all(|name| self.config.pools.contains_key(name))
     }
 
     fn service(
@@ -180,6 +176,8 @@ impl Control {
             routes: Routes::new(&wanted.listener, &self.pools),
             sources,
             log,
+            origin: Origin::new(&wanted.listener.forwarded),
+            listener: wanted.listener.clone(),
         }
     }
 

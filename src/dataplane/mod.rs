@@ -3,7 +3,8 @@
 //! One OS thread per worker, each with a runtime of its own ([`worker`]). Each listens on every configured address with
 //! a socket of its own ([`listen`], [`accept`]), on Active and Backup nodes alike; which node is asked is a matter of who
 //! has the address. A TCP connection is given to a backend ([`tcp`]); an HTTP connection is read request by request
-//! ([`http`]), each of which is routed, balanced over a pool and forwarded on a kept or new connection ([`upstream`]).
+//! ([`http`]), each of which is routed, balanced over a pool and forwarded on a kept or new connection ([`upstream`]). A
+//! proxy in front may have to introduce the client first ([`introduced`], [`proxy_protocol`]).
 //!
 //! [`Dataplane::apply`] makes it be as a [`ProxyConfig`] says ([`control`]). Nothing that is established breaks by it:
 //! services and pools are swapped in place ([`config`]), an address that is not wanted any more takes no new
@@ -19,6 +20,7 @@ mod accept;
 mod config;
 mod control;
 pub mod http;
+mod introduced;
 mod io;
 mod listen;
 mod log;

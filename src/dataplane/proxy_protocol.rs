@@ -116,7 +116,7 @@ fn named(family: u8, addresses: &[u8]) -> Result<Option<(SocketAddr, SocketAddr)
             let (source, rest) = addresses.split_first_chunk::<16>().ok_or(short)?;
             let (destination, rest) = rest.split_first_chunk::<16>().ok_or(short)?;
             let [a, b, c, d] = rest.first_chunk::<4>().ok_or(short)?;
-            let of = |octets: &[u8; 16], port| SocketAddr::new(Ipv6Addr::from_octets(*octets).into(), port);
+            let of = |octets: &[u8; 16], port| SocketAddr::new(Ipv6Addr::from(*octets).into(), port);
             Ok(Some((of(source, port(*a, *b)), of(destination, port(*c, *d)))))
         }
         // Unspecified, datagrams and unix sockets are nobody that a listener of this program could name.

@@ -38,6 +38,7 @@ pub(super) async fn serve(accepted: Accepted<TcpStream>) {
         open: _open,
         working: _working,
         worker,
+        early: mut held,
     } = accepted;
     let counted = Counted::new(&listening, address.ip(), worker.index);
     let mut entry = listening.service.load().log.as_ref().map(|log| Entry::tcp(log, address));
@@ -46,7 +47,6 @@ pub(super) async fn serve(accepted: Accepted<TcpStream>) {
         note(&mut entry, |entry| entry.end = End::REFUSED);
         return client.reset_on_close();
     }
-    let mut held = Vec::new();
     let found = backend(&listening, &mut client, address.ip(), &mut held, &worker, &mut entry).await;
     let (mut backend, busy) = match found {
         Ok(connection) => connection,
@@ -116,7 +116,9 @@ pub(super) struct Counted {
 impl Counted {
     pub(super) fn new(listening: &Listening, client: IpAddr, worker: usize) -> Self {
         let service = listening.service.load();
-        let seat = service.sources.as_ref().map(|sources| Box::new(sources.connect(client)));
+        // A proxy that is trusted is as many clients as it speaks for.
+        let sources = service.sources.as_ref().filter(|_| !service.origin.as_ref().is_some_and(|o| o.trusts(client)));
+        let seat = sources.map(|sources| Box::new(sources.connect(client)));
         let this = Self { counters: service.counters.clone(), worker, seat };
         this.shard().accepted.add(1);
         this.shard().active.add(1);

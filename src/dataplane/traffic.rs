@@ -75,7 +75,16 @@ macro_rules! counted {
     };
 }
 
-counted!(ListenerShard of ListenerTraffic { accepted, active, requests, refused, limited, bytes_in, bytes_out });
+counted!(ListenerShard of ListenerTraffic {
+    accepted,
+    active,
+    requests,
+    refused,
+    limited,
+    proxy_refused,
+    bytes_in,
+    bytes_out,
+});
 
 counted!(BackendShard of BackendTraffic {
     active,

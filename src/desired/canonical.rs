@@ -3,10 +3,11 @@
 //! digests are made over and what the last good objects are kept as; the decoder reads it back.
 
 mod around;
+mod http;
 
 use super::{
     Object,
-    convert::{FAILBACK_AFTER, REDIRECT_STATUS, TRUST_PROBE},
+    convert::{FAILBACK_AFTER, TRUST_PROBE},
     schema::*,
 };
 use crate::model::*;
@@ -60,37 +61,19 @@ fn listener(listener: &Listener) -> ListenerSpec {
             Protocol::Tcp => ProtocolSpec::Tcp,
         },
         pool: listener.pool.as_ref().map(Name::to_string),
-        routes: listener.routes.iter().map(route).collect(),
+        routes: listener.routes.iter().map(http::route).collect(),
         access_log: listener.access_log.as_ref().map(around::access_log),
         limits: around::limits(listener.limits),
+        request_headers: http::edits(&listener.edits.request),
+        response_headers: http::edits(&listener.edits.response),
+        error_pages: listener.error_pages.iter().map(http::error_page).collect(),
+        forwarded: http::forwarded(&listener.forwarded),
+        proxy_protocol: http::proxy_protocol(&listener.proxy_from),
         timeouts: unless_empty(ListenerTimeoutsSpec {
             request: duration(limits.request, default.request),
             idle: duration(limits.idle, default.idle),
             tunnel: duration(limits.tunnel, default.tunnel),
         }),
-    }
-}
-
-fn route(route: &Route) -> RouteSpec {
-    let (pool, redirect) = match &route.action {
-        RouteAction::Pool(pool) => (Some(pool.to_string()), None),
-        RouteAction::Redirect(target) => (None, Some(redirect(target))),
-    };
-    let path = route.path.as_ref().map(|path| match path {
-        PathMatch::Prefix(path) => PathSpec::Prefix(path.clone()),
-        PathMatch::Exact(path) => PathSpec::Exact(ExactPathSpec { exact: path.clone() }),
-    });
-    RouteSpec { host: route.host.clone(), path, pool, redirect }
-}
-
-fn redirect(redirect: &Redirect) -> RedirectSpec {
-    RedirectSpec {
-        scheme: redirect.scheme.map(|scheme| match scheme {
-            Scheme::Http => SchemeSpec::Http,
-            Scheme::Https => SchemeSpec::Https,
-        }),
-        host: redirect.host.clone(),
-        status: unless(i64::from(redirect.status), REDIRECT_STATUS.into()),
     }
 }
 

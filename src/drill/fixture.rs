@@ -1,8 +1,8 @@
 //! States for the tests of the drill, as a loader would make them of files.
 
 use crate::model::{
-    Backend, Balance, Check, Desired, Failback, FailbackMode, Heartbeat, Listener, ListenerTimeouts, Name, Peer, Pool,
-    PoolTimeouts, Protocol, Serving, Track, Vip, VipAddress,
+    Backend, Balance, Check, Desired, Failback, FailbackMode, Heartbeat, Listener, Name, Peer, Pool, PoolTimeouts,
+    Protocol, Serving, Track, Vip, VipAddress,
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -29,8 +29,7 @@ pub(super) fn pool(pool: &str, backends: &[&str]) -> Pool {
 }
 
 pub(super) fn listener(port: u16, protocol: Protocol, pool: &str) -> Listener {
-    let (timeouts, limits) = (ListenerTimeouts::default(), crate::model::SourceLimits::default());
-    Listener { port, protocol, pool: Some(name(pool)), routes: Vec::new(), timeouts, access_log: None, limits }
+    Listener::new(port, protocol, Some(name(pool)))
 }
 
 /// A Vip on `eth0`, with HTTP on port 80 for the pool `web`.

@@ -44,6 +44,8 @@ pub struct ListenerTraffic {
     pub refused: u64,
     /// Connections (TCP and HTTP) and requests (HTTP) turned away because their client had as much as it may.
     pub limited: u64,
+    /// Connections closed because they did not begin with the PROXY header that is wanted there, or came from elsewhere.
+    pub proxy_refused: u64,
     /// Bytes read from clients.
     pub bytes_in: u64,
     /// Bytes written to clients.

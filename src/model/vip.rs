@@ -1,4 +1,4 @@
-use super::{AccessLog, Name, SourceLimits};
+use super::{AccessLog, ErrorPage, Forwarded, MessageEdits, Name, Network, Route, RouteAction, SourceLimits};
 use std::{net::IpAddr, time::Duration};
 
 /// A virtual IP: one or more addresses that move between nodes as a unit, and what listens on them.
@@ -83,8 +83,7 @@ pub struct Listener {
     /// Where requests go that no route takes. Always there for TCP; without it an HTTP request that no route takes is
     /// answered with 404.
     pub pool: Option<Name>,
-    /// Tried in order of specificity: a matching host before none, an exact path before a prefix, a longer prefix before
-    /// a shorter one, then the order of the file. Empty for TCP.
+    /// The most specific one that matches takes a request: see [`Route::specificity`]. Empty for TCP.
     pub routes: Vec<Route>,
     /// Limits on the client's side.
     pub timeouts: ListenerTimeouts,
@@ -92,6 +91,43 @@ pub struct Listener {
     pub access_log: Option<AccessLog>,
     /// How much one client may have.
     pub limits: SourceLimits,
+    /// What is done to every request and response that is passed on. HTTP only.
+    pub edits: MessageEdits,
+    /// What the proxy answers in place of its own pages. No status is in two of them. HTTP only.
+    pub error_pages: Vec<ErrorPage>,
+    /// What is believed and told of the way of a request. HTTP only.
+    pub forwarded: Forwarded,
+    /// Who begins connections with a header of the PROXY protocol; nobody else may connect. Empty: whoever likes
+    /// connects, without such a header.
+    pub proxy_from: Vec<Network>,
+}
+
+impl Listener {
+    /// With nothing but what it cannot be without.
+    pub fn new(port: u16, protocol: Protocol, pool: Option<Name>) -> Self {
+        Self {
+            port,
+            protocol,
+            pool,
+            routes: Vec::new(),
+            timeouts: ListenerTimeouts::default(),
+            access_log: None,
+            limits: SourceLimits::default(),
+            edits: MessageEdits::default(),
+            error_pages: Vec::new(),
+            forwarded: Forwarded::default(),
+            proxy_from: Vec::new(),
+        }
+    }
+
+    /// The pools that requests or connections may go to, a pool for each time that it is named.
+    pub fn pools(&self) -> impl Iterator<Item = &Name> {
+        let routed = self.routes.iter().filter_map(|route| match &route.action {
+            RouteAction::Pool(pool) => Some(pool),
+            RouteAction::Redirect(_) => None,
+        });
+        self.pool.iter().chain(routed)
+    }
 }
 
 /// What a listener speaks.
@@ -111,56 +147,6 @@ impl Protocol {
             Self::Tcp => "tcp",
         }
     }
-}
-
-/// One rule of an HTTP listener: all conditions that are given must hold.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Route {
-    /// Compared with the request's host, without port, in lower case.
-    pub host: Option<String>,
-    /// Compared with the request target's path, before decoding.
-    pub path: Option<PathMatch>,
-    /// What is done with a matching request.
-    pub action: RouteAction,
-}
-
-/// How a route compares a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PathMatch {
-    /// The path itself or anything below it, on segment boundaries: `/api` and `/api/` both match `/api`, `/api/` and
-    /// `/api/x`, never `/apix`. `/` matches everything.
-    Prefix(String),
-    /// This path and no other.
-    Exact(String),
-}
-
-/// What a route does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RouteAction {
-    /// Proxies to the pool of this name.
-    Pool(Name),
-    /// Answers with a redirect.
-    Redirect(Redirect),
-}
-
-/// A redirect to another scheme, host or both; path and query stay.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Redirect {
-    /// `None`: the scheme of the request.
-    pub scheme: Option<Scheme>,
-    /// May carry a port. `None`: the host of the request.
-    pub host: Option<String>,
-    /// 301, 302, 303, 307 or 308. Default 302.
-    pub status: u16,
-}
-
-/// The scheme that a redirect leads to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scheme {
-    /// `http`
-    Http,
-    /// `https`
-    Https,
 }
 
 /// Limits on the client's side of a listener.

@@ -1,7 +1,7 @@
 //! What the data plane is to serve: every listener of every Vip that lists this node, Active or not (the sockets are
 //! open before the address comes, so that a takeover is only an address), and the pools they name.
 
-use crate::model::{Desired, HealthTable, ListenerConfig, Name, Pool, PoolConfig, ProxyConfig, RouteAction, Vip};
+use crate::model::{Desired, HealthTable, Listener, ListenerConfig, Name, Pool, PoolConfig, ProxyConfig, Vip};
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 
 /// Joins desired state and health into one comparable value.
@@ -24,13 +24,7 @@ pub fn plan(me: &Name, desired: &Desired, health: &HealthTable) -> ProxyConfig {
 }
 
 fn pools_of(vip: &Vip) -> impl Iterator<Item = &Name> {
-    vip.listeners.iter().flat_map(|listener| {
-        let routed = listener.routes.iter().filter_map(|route| match &route.action {
-            RouteAction::Pool(pool) => Some(pool),
-            RouteAction::Redirect(_) => None,
-        });
-        listener.pool.iter().chain(routed)
-    })
+    vip.listeners.iter().flat_map(Listener::pools)
 }
 
 fn with_health(pool: &Arc<Pool>, health: &HealthTable) -> PoolConfig {
@@ -44,8 +38,7 @@ mod tests {
     use super::*;
     use crate::{
         model::{
-            Backend, Balance, Check, Health, Listener, ListenerTimeouts, PathMatch, PoolTimeouts, Protocol, Route,
-            Serving, SourceLimits, VipAddress,
+            Backend, Balance, Check, Health, PathMatch, PoolTimeouts, Protocol, Route, RouteAction, Serving, VipAddress,
         },
         plan::fixture::{desired, ip, name, start},
     };
@@ -71,17 +64,11 @@ mod tests {
         let vip = Arc::make_mut(desired.vips.get_mut("web").unwrap());
         vip.addresses.push(VipAddress::host(ip("2001:db8::10")));
         vip.listeners = vec![Listener {
-            port: 80,
-            protocol: Protocol::Http,
-            pool: Some(name("web")),
             routes: vec![Route {
-                host: None,
                 path: Some(PathMatch::Prefix("/api".into())),
-                action: RouteAction::Pool(name("api")),
+                ..Route::to(RouteAction::Pool(name("api")))
             }],
-            timeouts: ListenerTimeouts::default(),
-            access_log: None,
-            limits: SourceLimits::default(),
+            ..Listener::new(80, Protocol::Http, Some(name("web")))
         }];
         desired
     }

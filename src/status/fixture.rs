@@ -4,9 +4,9 @@ use super::{Clock, Inputs, ProcessStatus, StateInputs, Status};
 use crate::model::{
     Backend, BackendTraffic, Balance, Check, CheckKind, CheckOutcome, Desired, Digest, ElectionEvent, ElectionView,
     Eligibility, Failback, FailbackMode, Health, HealthTable, Heartbeat, Kind, LeaseView, Link, Listener,
-    ListenerTimeouts, ListenerTraffic, Mac, Name, ObjectRef, ObservedAddress, ObservedNetwork, PathView, Peer,
-    PeerView, Pool, PoolTimeouts, PoolTraffic, Position, Problem, Protocol, ReconcileStats, Responses, Role, Serving,
-    SourceLimits, Standby, Standing, StatusRange, Track, TrafficSnapshot, Vip, VipAddress, VipView,
+    ListenerTraffic, Mac, Name, ObjectRef, ObservedAddress, ObservedNetwork, PathView, Peer, PeerView, Pool,
+    PoolTimeouts, PoolTraffic, Position, Problem, Protocol, ReconcileStats, Responses, Role, Serving, Standby,
+    Standing, StatusRange, Track, TrafficSnapshot, Vip, VipAddress, VipView,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -199,15 +199,7 @@ fn desired() -> Desired {
 }
 
 fn vip() -> Vip {
-    let listener = |port, protocol| Listener {
-        port,
-        protocol,
-        pool: Some(name("web")),
-        routes: Vec::new(),
-        timeouts: ListenerTimeouts::default(),
-        access_log: None,
-        limits: SourceLimits::default(),
-    };
+    let listener = |port, protocol| Listener::new(port, protocol, Some(name("web")));
     Vip {
         name: name("web"),
         addresses: vec![VipAddress::host(ip("198.51.100.10")), VipAddress::host(ip("2001:db8::10"))],
@@ -367,6 +359,7 @@ fn traffic() -> TrafficSnapshot {
         bytes_out: 5_000_000,
         refused: 1,
         limited: 14,
+        proxy_refused: 0,
     };
     let backend = BackendTraffic {
         active: 2,

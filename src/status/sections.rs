@@ -152,6 +152,7 @@ fn listener_status(listener: &Listener, address: SocketAddr, inputs: &Inputs<'_>
         bytes_out: traffic.bytes_out,
         refused: traffic.refused,
         limited: traffic.limited,
+        proxy_refused: traffic.proxy_refused,
     }
 }
 

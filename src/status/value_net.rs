@@ -122,6 +122,9 @@ pub struct ListenerStatus {
     /// Connections and HTTP requests turned away because their client had as much as it may.
     #[serde(default)]
     pub limited: u64,
+    /// Connections closed because they did not begin with the PROXY header that is wanted there, or came from elsewhere.
+    #[serde(default)]
+    pub proxy_refused: u64,
 }
 
 /// A node.

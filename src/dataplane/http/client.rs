@@ -1,10 +1,11 @@
 //! A client's connection between exchanges: waiting for a request, deciding what becomes of it, answering it here.
 
 use super::{
-    engine::{Asked, Forwarding, MAX_HEAD, Request, RequestEvent, Requests, Version, split_host},
+    engine::{Asked, Forwarding, MAX_HEAD, Request, RequestEvent, Requests, Version},
     forward::{Job, Next},
+    origin::{Way, way},
     page::Page,
-    route::{Target, location},
+    route::{Passing, Target, location},
     sticky,
 };
 use crate::{
@@ -73,13 +74,15 @@ pub(super) enum Step {
 
 impl<S: Transport> Client<S> {
     pub(super) fn new(accepted: Accepted<S>) -> Self {
-        let Accepted { stream, client, listening, exchanging, open, working, worker } = accepted;
+        let Accepted { stream, client, listening, exchanging, open, working, worker, early } = accepted;
         let timeouts = listening.service.load().timeouts;
+        let counted = Counted::new(&listening, client.ip(), worker.index);
+        counted.shard().bytes_in.add(early.len() as u64);
         Self {
             stream,
             address: client,
-            counted: Counted::new(&listening, client.ip(), worker.index),
-            input: Vec::new(),
+            counted,
+            input: early,
             output: Output::default(),
             requests: Requests::default(),
             alarm: Alarm::new(Instant::now() + YOUTH.min(timeouts.request)),
@@ -142,7 +145,7 @@ impl<S: Transport> Client<S> {
             Some(Version::Http10) => Some("keep-alive"),
             Some(Version::Http11) => None,
         };
-        page.write(head_only, connection, self.output.buffer());
+        page.write(&self.listening.service.load().listener, head_only, connection, self.output.buffer());
         let flushed = self.flush().await;
         self.count_output();
         if flushed.is_err() {
@@ -244,8 +247,9 @@ impl<S: Transport> Client<S> {
                 self.timeouts = service.timeouts;
                 self.used = true;
                 bodiless = request.is_bodiless();
-                self.entry = service.log.as_ref().map(|log| Entry::http(log, self.address, began(), Some(&request)));
-                let place = Place { client: self.address, listening: &self.listening, worker: &self.worker };
+                let way = way(service.origin.as_ref(), &request, self.address.ip());
+                let place = Place { peer: self.address, way, listening: &self.listening, worker: &self.worker };
+                self.entry = service.log.as_ref().map(|log| Entry::http(log, place.client(), began(), Some(&request)));
                 (taken, Some(place.decide(&request, &service)))
             }
             Ok((taken, _)) => (taken, None),
@@ -312,7 +316,8 @@ fn refuse(status: u16, reason: &'static str) -> Step {
 
 /// Where a request came in.
 struct Place<'a> {
-    client: SocketAddr,
+    peer: SocketAddr,
+    way: Way,
     listening: &'a Listening,
     worker: &'a Worker,
 }
@@ -323,7 +328,7 @@ impl Place<'_> {
         let keep_alive = (request.persistent && request.is_bodiless()).then_some(request.version);
         let answer = |page| Step::Answer { page, head_only: request.method == "HEAD", keep_alive };
         if let Some(sources) = &service.sources
-            && let Err(wait) = sources.request(self.client.ip(), Instant::now())
+            && let Err(wait) = sources.request(self.way.client, Instant::now())
         {
             service.counters.shard(self.worker.index).limited.add(1);
             return answer(Page::limited(wait));
@@ -334,32 +339,44 @@ impl Place<'_> {
                 _ => Page::new(501, "The proxy does not answer TRACE."),
             });
         }
-        let host = request.host.map(|host| split_host(host).0);
-        match service.routes.find(host, request.path()) {
+        match service.routes.find(request) {
             None => answer(Page::new(404, "There is nothing here.")),
             Some(Target::NoPool) => answer(Page::new(503, "No server is configured for this.")),
             Some(Target::Redirect(redirect)) => {
                 let local = self.listening.address.to_string();
-                let location = location(redirect, "http", request.host.unwrap_or(&local), &request.target);
+                let location = location(redirect, self.way.scheme, request.host.unwrap_or(&local), &request.target);
                 answer(Page::redirect(redirect.status, location))
             }
-            Some(Target::Pool(pool)) => {
-                let view = self.worker.pool(pool).view();
-                let (client, local) = (self.client.ip(), self.listening.address);
-                let forwarding = Forwarding { client, local, scheme: "http", app_cookie: sticky::app_cookie(&view) };
-                Step::Forward(Box::new(Job {
-                    head: forwarded_head(request, &forwarding),
-                    asked: Asked { head_only: request.method == "HEAD", upgrade: request.upgrade },
-                    version: request.version,
-                    keep_alive: request.persistent,
-                    framing: request.framing,
-                    repeatable: request.is_idempotent() && request.is_bodiless(),
-                    caller: sticky::caller(&view, request, client),
-                    preferred: sticky::preferred(&view, request, client),
-                    view,
-                }))
-            }
+            Some(Target::Pool(passing)) => Step::Forward(Box::new(self.job(request, passing))),
         }
+    }
+
+    fn job(&self, request: &Request<'_>, passing: &Passing) -> Job {
+        let view = self.worker.pool(&passing.pool).view();
+        let client = self.way.client;
+        let forwarding = Forwarding {
+            app_cookie: sticky::app_cookie(&view),
+            told: self.way.told,
+            rules: passing.request.as_ref(),
+            ..Forwarding::new(self.peer.ip(), self.listening.address, "http")
+        };
+        Job {
+            head: forwarded_head(request, &forwarding),
+            asked: Asked { head_only: request.method == "HEAD", upgrade: request.upgrade },
+            version: request.version,
+            keep_alive: request.persistent,
+            framing: request.framing,
+            repeatable: request.is_idempotent() && request.is_bodiless(),
+            caller: sticky::caller(&view, request, client),
+            preferred: sticky::preferred(&view, request, client),
+            rules: passing.response.clone(),
+            view,
+        }
+    }
+
+    /// Who has sent the request; without a port if that is not who has connected.
+    fn client(&self) -> SocketAddr {
+        if self.way.client == self.peer.ip() { self.peer } else { SocketAddr::new(self.way.client, 0) }
     }
 }
 

@@ -205,6 +205,7 @@ impl<'a, S: Transport, B: Transport> Exchange<'a, S, B> {
                 && !self.client.listening.is_closed()
                 && !self.client.worker.wants_rid(),
             keep: sticky::keep(&self.job.view, self.upstream, is_kept),
+            rules: self.job.rules.as_deref(),
         }
     }
 

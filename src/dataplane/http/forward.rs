@@ -9,7 +9,7 @@
 
 use super::{
     client::Client,
-    engine::{Asked, Framing, Version},
+    engine::{Asked, Framing, HeaderRules, Version},
     exchange::{Exchange, Outcome},
     page::Page,
 };
@@ -18,7 +18,7 @@ use crate::dataplane::{
     log::{End, Entry, note},
     upstream::{BusyUpstream, Caller, ConnectError, NoPlace, Tries, Upstream, View, leaves},
 };
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 use tokio::net::TcpStream;
 
 /// A request that is to be forwarded.
@@ -37,6 +37,8 @@ pub(super) struct Job {
     pub(super) caller: Caller,
     /// The backend where the client is kept.
     pub(super) preferred: Option<Rc<Upstream>>,
+    /// What is done to the fields of its response.
+    pub(super) rules: Option<Arc<HeaderRules>>,
     pub(super) view: Rc<View>,
 }
 

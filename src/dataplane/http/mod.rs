@@ -7,6 +7,7 @@ pub mod engine;
 mod exchange;
 mod forward;
 mod idle;
+pub(in crate::dataplane) mod origin;
 mod page;
 mod receiver;
 pub(in crate::dataplane) mod route;

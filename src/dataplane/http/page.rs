@@ -1,5 +1,6 @@
-//! What this proxy answers by itself: small, plain, and never cached.
+//! What this proxy answers by itself: small, plain, and never cached. A listener may have other words for it.
 
+use crate::model::{ErrorPage, Listener};
 use std::{io::Write, time::Duration};
 
 /// A response of the proxy's own.
@@ -30,14 +31,25 @@ impl Page {
         Self { retry_after: Some(seconds.max(1)), ..Self::new(429, "Too much has been asked for from there.") }
     }
 
-    /// The whole response; `head_only` for a HEAD request. `connection` is the value of the Connection field, if there
-    /// is to be one.
-    pub(super) fn write(&self, head_only: bool, connection: Option<&str>, out: &mut Vec<u8>) {
-        let body = format!("{} {}\n{}\n", self.status, reason(self.status), self.text);
+    /// The whole response, in the words of `listener` if it has some; `head_only` for a HEAD request. `connection` is
+    /// the value of the Connection field, if there is to be one.
+    pub(super) fn write(&self, listener: &Listener, head_only: bool, connection: Option<&str>, out: &mut Vec<u8>) {
+        match listener.error_pages.iter().find(|page| page.statuses.contains(&self.status)) {
+            Some(ErrorPage { content_type, body, .. }) => {
+                self.write_with(content_type, body, head_only, connection, out)
+            }
+            None => {
+                let body = format!("{} {}\n{}\n", self.status, reason(self.status), self.text);
+                self.write_with("text/plain; charset=utf-8", &body, head_only, connection, out);
+            }
+        }
+    }
+
+    fn write_with(&self, kind: &str, body: &str, head_only: bool, connection: Option<&str>, out: &mut Vec<u8>) {
         // Writing to a Vec cannot fail.
         let _ = write!(
             out,
-            "HTTP/1.1 {} {}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\
+            "HTTP/1.1 {} {}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\
              Cache-Control: no-store\r\n",
             self.status,
             reason(self.status),
@@ -89,8 +101,14 @@ mod tests {
 
     fn written(page: &Page, head_only: bool, connection: Option<&str>) -> String {
         let mut out = Vec::new();
-        page.write(head_only, connection, &mut out);
+        page.write(&listener(), head_only, connection, &mut out);
         String::from_utf8(out).unwrap()
+    }
+
+    /// With a page of its own for 502 and 504.
+    fn listener() -> Listener {
+        let page = ErrorPage { statuses: vec![502, 504], content_type: "text/html".into(), body: "<h1>é</h1>".into() };
+        Listener { error_pages: vec![page], ..Listener::new(80, crate::model::Protocol::Http, None) }
     }
 
     #[test]
@@ -100,6 +118,22 @@ mod tests {
         assert!(head.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{head}");
         assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())) && head.contains("Connection: close"));
         assert_eq!(body, "503 Service Unavailable\nNo server.\n");
+    }
+
+    #[test]
+    fn a_listener_has_its_own_words() {
+        let page = Page { retry_after: Some(3), ..Page::new(504, "No server.") };
+        let (full, head) = (written(&page, false, Some("close")), written(&page, true, Some("close")));
+        let wanted = "HTTP/1.1 504 Gateway Timeout\r\nContent-Type: text/html\r\nContent-Length: 11\r\n\
+                      Cache-Control: no-store\r\nRetry-After: 3\r\nConnection: close\r\n\r\n";
+        assert_eq!(head, wanted);
+        assert_eq!(full, format!("{wanted}<h1>é</h1>"));
+        assert!(written(&Page::new(503, "No server."), false, None).ends_with("503 Service Unavailable\nNo server.\n"));
+    }
+
+    #[test]
+    fn every_status_that_may_have_a_page_has_a_name() {
+        assert!(ErrorPage::STATUSES.iter().all(|status| reason(*status) != "Unknown"));
     }
 
     #[test]

@@ -124,7 +124,7 @@ impl Receiver {
                 }
                 ResponseEvent::Switch(head) => {
                     answer.count(head.status);
-                    head.write_switch(answer.reply.keep, output.buffer());
+                    head.write_switch(&answer.reply, output.buffer());
                     output.buffer().extend_from_slice(&data[taken..]);
                     self.stage = Stage::Switched;
                     return Ok(data.len());

@@ -1,86 +1,229 @@
-//! Which pool or redirect takes a request. Knows no version of HTTP: a host and a path are all it is asked.
+//! Which pool or redirect takes a request: the first route that matches in the order of [`Route::specificity`], found
+//! without trying the others one by one. Knows no version of HTTP, only what [`Asked`] tells.
 
+use super::engine::{HeaderRules, Request, split_host};
 use crate::{
     dataplane::config::Pool,
-    model::{Listener, Name, PathMatch, Redirect, Route, RouteAction, Scheme},
+    model::{
+        Asked, FieldEdits, FieldMatch, HostMatch, Listener, MessageEdits, Name, PathMatch, Redirect, Route,
+        RouteAction, Scheme, stem,
+    },
 };
-use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
+use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
 
-/// The routes of one listener, most specific first.
+/// The routes of one listener.
 pub(in crate::dataplane) struct Routes {
-    routes: Vec<Compiled>,
+    /// There is none.
+    is_empty: bool,
+    /// Of one host each.
+    exact: Hosts,
+    /// Of all hosts below one.
+    below: Hosts,
+    /// Of any host.
+    any: Paths,
     fallback: Option<Target>,
 }
 
-struct Compiled {
-    /// In lower case.
-    host: Option<String>,
-    path: Option<PathMatch>,
+/// By host in lower case, sorted.
+#[derive(Default)]
+struct Hosts {
+    paths: Vec<(Box<str>, Paths)>,
+    /// Bytes of a host.
+    longest: usize,
+}
+
+/// The routes of a host, by path.
+#[derive(Default)]
+struct Paths {
+    exact: BTreeMap<Box<str>, Vec<Rule>>,
+    /// By stem; that of any path is empty.
+    prefixes: BTreeMap<Box<str>, Vec<Rule>>,
+    /// Bytes of a stem.
+    longest: usize,
+}
+
+/// What is left of a route whose host and path match.
+struct Rule {
+    methods: Vec<String>,
+    fields: Vec<FieldMatch>,
     target: Target,
 }
 
 /// What is done with a request.
 pub(super) enum Target {
-    Pool(Arc<Pool>),
+    Pool(Passing),
     /// The pool is not in the configuration; a plan never makes that, but it must not bring anything down.
     NoPool,
     Redirect(Redirect),
 }
 
+/// How a request is passed on.
+pub(super) struct Passing {
+    pub(super) pool: Arc<Pool>,
+    /// What is done to its fields.
+    pub(super) request: Option<HeaderRules>,
+    /// What is done to those of its response.
+    pub(super) response: Option<Arc<HeaderRules>>,
+}
+
 impl Routes {
     pub(in crate::dataplane) fn new(listener: &Listener, pools: &BTreeMap<Name, Arc<Pool>>) -> Self {
-        let pool = |name: &Name| pools.get(name).map_or(Target::NoPool, |pool| Target::Pool(pool.clone()));
-        let mut sorted: Vec<&Route> = listener.routes.iter().collect();
-        // Stable: equals stay in the order of the file.
-        sorted.sort_by_key(|route| Reverse(specificity(route)));
-        let routes = sorted.into_iter().map(|route| Compiled {
-            host: route.host.as_ref().map(|h| h.to_ascii_lowercase()),
-            path: route.path.clone(),
-            target: match &route.action {
-                RouteAction::Pool(name) => pool(name),
+        let target = |name: &Name, own: &MessageEdits| match pools.get(name) {
+            None => Target::NoPool,
+            Some(pool) => Target::Pool(Passing {
+                pool: pool.clone(),
+                request: rules(&[&listener.edits.request, &own.request]),
+                response: rules(&[&listener.edits.response, &own.response]).map(Arc::new),
+            }),
+        };
+        let (mut exact, mut below, mut any) = (BTreeMap::new(), BTreeMap::new(), Paths::default());
+        for (_, route) in Route::in_order(&listener.routes) {
+            let paths: &mut Paths = match &route.host {
+                Some(HostMatch::Exact(host)) => exact.entry(host.clone()).or_default(),
+                Some(HostMatch::Below(host)) => below.entry(host.clone()).or_default(),
+                None => &mut any,
+            };
+            let target = match &route.action {
+                RouteAction::Pool(name) => target(name, &route.edits),
                 RouteAction::Redirect(redirect) => Target::Redirect(redirect.clone()),
-            },
-        });
-        Self { routes: routes.collect(), fallback: listener.pool.as_ref().map(pool) }
+            };
+            paths.add(&route.path, Rule { methods: route.methods.clone(), fields: route.fields.clone(), target });
+        }
+        Self {
+            is_empty: listener.routes.is_empty(),
+            exact: Hosts::new(exact),
+            below: Hosts::new(below),
+            any,
+            fallback: listener.pool.as_ref().map(|name| target(name, &MessageEdits::default())),
+        }
     }
 
-    /// For a host without port, in any case, and a path before decoding. `None`: not found.
-    pub(super) fn find(&self, host: Option<&str>, path: &str) -> Option<&Target> {
-        let found = self.routes.iter().find(|route| {
-            route.host.as_ref().is_none_or(|wanted| host.is_some_and(|h| h.eq_ignore_ascii_case(wanted)))
-                && route.path.as_ref().is_none_or(|wanted| path_matches(wanted, path))
-        });
-        found.map(|route| &route.target).or(self.fallback.as_ref())
+    /// `None`: not found.
+    pub(super) fn find(&self, asked: &impl Asked) -> Option<&Target> {
+        let routed = if self.is_empty { None } else { self.routed(asked) };
+        routed.or(self.fallback.as_ref())
     }
 
     /// The listener's own pool: where TCP connections go.
     pub(in crate::dataplane) fn fallback(&self) -> Option<&Arc<Pool>> {
         match &self.fallback {
-            Some(Target::Pool(pool)) => Some(pool),
+            Some(Target::Pool(passing)) => Some(&passing.pool),
             _ => None,
         }
     }
-}
 
-/// Host before none, exact before prefix, longer before shorter.
-fn specificity(route: &Route) -> (bool, bool, usize) {
-    let (exact, length) = match &route.path {
-        None => (false, 0),
-        // A final slash says nothing: see [`path_matches`].
-        Some(PathMatch::Prefix(prefix)) => (false, prefix.trim_end_matches('/').len() + 1),
-        Some(PathMatch::Exact(path)) => (true, path.len()),
-    };
-    (route.host.is_some(), exact, length)
-}
-
-fn path_matches(wanted: &PathMatch, path: &str) -> bool {
-    match wanted {
-        PathMatch::Exact(exact) => path == exact,
-        PathMatch::Prefix(prefix) => {
-            let rest = path.strip_prefix(prefix.trim_end_matches('/'));
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) || prefix == "/"
-        }
+    fn routed(&self, asked: &impl Asked) -> Option<&Target> {
+        let host = asked.host().unwrap_or_default();
+        let of_host = || self.exact.get(host)?.find(asked);
+        of_host()
+            .or_else(|| self.below.above(host).find_map(|paths| paths.find(asked)))
+            .or_else(|| self.any.find(asked))
     }
+}
+
+impl Hosts {
+    fn new(paths: BTreeMap<String, Paths>) -> Self {
+        let longest = paths.keys().map(String::len).max().unwrap_or(0);
+        Self { paths: paths.into_iter().map(|(host, paths)| (host.into(), paths)).collect(), longest }
+    }
+
+    fn get(&self, host: &str) -> Option<&Paths> {
+        let place = self.paths.binary_search_by(|(known, _)| in_lower_case(known, host)).ok()?;
+        Some(&self.paths[place].1)
+    }
+
+    /// Of all names that stand above this one, the longest first.
+    fn above(&self, host: &str) -> impl Iterator<Item = &Paths> {
+        // Neither the name itself, nor what is longer than all that is known.
+        let from = host.len().saturating_sub(self.longest + 1).max(1);
+        let dots = host.bytes().enumerate().skip(from).filter(|(_, byte)| *byte == b'.');
+        let dots = dots.take(if self.paths.is_empty() { 0 } else { usize::MAX });
+        dots.filter_map(|(dot, _)| self.get(host.get(dot + 1..)?))
+    }
+}
+
+/// How `known`, which is in lower case, compares with `host` in lower case.
+fn in_lower_case(known: &str, host: &str) -> Ordering {
+    known.bytes().cmp(host.bytes().map(|byte| byte.to_ascii_lowercase()))
+}
+
+impl Paths {
+    fn add(&mut self, path: &Option<PathMatch>, rule: Rule) {
+        let rules = match path {
+            Some(PathMatch::Exact(path)) => self.exact.entry(path.as_str().into()).or_default(),
+            prefix => {
+                let stem = prefix.as_ref().map_or("", |path| match path {
+                    PathMatch::Prefix(path) | PathMatch::Exact(path) => stem(path),
+                });
+                self.longest = self.longest.max(stem.len());
+                self.prefixes.entry(stem.into()).or_default()
+            }
+        };
+        rules.push(rule);
+    }
+
+    fn find(&self, asked: &impl Asked) -> Option<&Target> {
+        let path = asked.path();
+        if let Some(target) = self.exact.get(path).and_then(|rules| first(rules, asked)) {
+            return Some(target);
+        }
+        if self.prefixes.is_empty() {
+            return None;
+        }
+        stems(path, self.longest).find_map(|stem| first(self.prefixes.get(stem)?, asked))
+    }
+}
+
+fn first<'a>(rules: &'a [Rule], asked: &impl Asked) -> Option<&'a Target> {
+    rules.iter().find(|rule| rule.takes(asked)).map(|rule| &rule.target)
+}
+
+/// What of a path can be the stem of a prefix that it matches, of at most so many bytes: the longest first, the empty one
+/// last.
+fn stems(path: &str, longest: usize) -> impl Iterator<Item = &str> {
+    let whole = (path.len() <= longest).then_some(path);
+    // A slash right behind the longest ends it.
+    let cut = path.get(..longest + 1).unwrap_or(path);
+    let above = cut.bytes().enumerate().rev().filter(|(_, byte)| *byte == b'/').map(|(slash, _)| &path[..slash]);
+    // Paths without a slash (`*`) have the empty one all the same.
+    let empty = (!cut.starts_with('/') && !path.is_empty()).then_some("");
+    whole.into_iter().chain(above).chain(empty)
+}
+
+impl Rule {
+    fn takes(&self, asked: &impl Asked) -> bool {
+        (self.methods.is_empty() || self.methods.iter().any(|method| method == asked.method()))
+            && self.fields.iter().all(|field| field.matches(asked))
+    }
+}
+
+impl Asked for Request<'_> {
+    fn host(&self) -> Option<&str> {
+        self.host.map(|host| split_host(host).0)
+    }
+
+    fn path(&self) -> &str {
+        Request::path(self)
+    }
+
+    fn method(&self) -> &str {
+        self.method
+    }
+
+    fn has(&self, name: &str, is: impl Fn(&[u8]) -> bool) -> bool {
+        self.all(name).any(is)
+    }
+}
+
+/// These one after the other; `None` if there is nothing to be done.
+fn rules(levels: &[&FieldEdits]) -> Option<HeaderRules> {
+    let mut rules = HeaderRules::default();
+    for edits in levels {
+        edits.remove.iter().for_each(|name| rules.remove(name));
+        edits.set.iter().for_each(|(name, value)| rules.set(name, value));
+        edits.add.iter().for_each(|(name, value)| rules.add(name, value));
+    }
+    (!rules.is_empty()).then_some(rules)
 }
 
 /// The URI that a redirect leads to. `host` is that of the request, with its port; the port goes where the scheme
@@ -90,98 +233,11 @@ pub(super) fn location(redirect: &Redirect, scheme: &str, host: &str, target: &s
         Scheme::Http => "http",
         Scheme::Https => "https",
     });
-    let same_host = || if new_scheme == scheme { host } else { super::engine::split_host(host).0 };
+    let same_host = || if new_scheme == scheme { host } else { split_host(host).0 };
     let host = redirect.host.as_deref().unwrap_or_else(same_host);
     let path = if target.starts_with('/') { target } else { "/" };
     format!("{new_scheme}://{host}{path}")
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::{ListenerTimeouts, Protocol, SourceLimits};
-
-    fn route(host: Option<&str>, path: Option<PathMatch>, name: &str) -> Route {
-        let redirect = Redirect { scheme: None, host: Some(name.into()), status: 302 };
-        Route { host: host.map(Into::into), path, action: RouteAction::Redirect(redirect) }
-    }
-
-    fn prefix(path: &str) -> Option<PathMatch> {
-        Some(PathMatch::Prefix(path.into()))
-    }
-
-    fn exact(path: &str) -> Option<PathMatch> {
-        Some(PathMatch::Exact(path.into()))
-    }
-
-    fn routes(routes: Vec<Route>) -> Routes {
-        let timeouts = ListenerTimeouts::default();
-        let (protocol, limits) = (Protocol::Http, SourceLimits::default());
-        let listener = Listener { port: 80, protocol, pool: None, routes, timeouts, access_log: None, limits };
-        Routes::new(&listener, &BTreeMap::new())
-    }
-
-    fn found<'a>(routes: &'a Routes, host: &str, path: &str) -> &'a str {
-        match routes.find(Some(host), path) {
-            Some(Target::Redirect(redirect)) => redirect.host.as_deref().unwrap(),
-            Some(_) => "pool",
-            None => "404",
-        }
-    }
-
-    #[test]
-    fn the_most_specific_route_wins_whatever_the_order_of_the_file() {
-        let routes = routes(vec![
-            route(None, None, "any"),
-            route(None, prefix("/api"), "api"),
-            route(None, prefix("/api/v2/"), "api-v2"),
-            route(None, exact("/api/v2/exactly"), "exact"),
-            route(Some("WWW.Example.com"), None, "www"),
-            route(Some("www.example.com"), prefix("/img/"), "www-img"),
-            route(Some("www.example.com"), prefix("/img"), "www-img-second"),
-        ]);
-        for (host, path, wanted) in [
-            ("other", "/", "any"),
-            ("other", "/api", "api"),
-            ("other", "/apix", "any"),
-            ("other", "/api/v2", "api-v2"),
-            ("other", "/api/v2/exactly", "exact"),
-            ("other", "/api/v2/exactly/not", "api-v2"),
-            ("www.EXAMPLE.com", "/api/v2/exactly", "www"),
-            ("www.example.com", "/img", "www-img"),
-            ("www.example.com", "/img/a", "www-img"),
-            ("www.example.com", "/imgs", "www"),
-            ("example.com", "*", "any"),
-        ] {
-            assert_eq!(found(&routes, host, path), wanted, "{host} {path}");
-        }
-    }
-
-    #[test]
-    fn what_no_route_takes_is_not_found() {
-        let routes = routes(vec![route(Some("a"), None, "a"), route(None, prefix("/x/"), "x")]);
-        assert_eq!(found(&routes, "b", "/"), "404");
-        assert_eq!(found(&routes, "b", "/x"), "x");
-        assert!(routes.find(None, "/").is_none(), "a request without a host matches no host");
-    }
-
-    #[test]
-    fn the_root_prefix_matches_everything() {
-        let routes = routes(vec![route(None, prefix("/"), "root")]);
-        for path in ["/", "/a", "//", "*"] {
-            assert_eq!(found(&routes, "h", path), "root");
-        }
-    }
-
-    #[test]
-    fn a_redirect_keeps_what_it_does_not_change() {
-        let to = |scheme, host: Option<&str>| Redirect { scheme, host: host.map(Into::into), status: 301 };
-        let from = |redirect: Redirect, host: &str, target: &str| location(&redirect, "http", host, target);
-        let https = Some(Scheme::Https);
-        assert_eq!(from(to(https, None), "a.example:80", "/x?y=1"), "https://a.example/x?y=1");
-        assert_eq!(from(to(https, None), "[2001:db8::1]:80", "/"), "https://[2001:db8::1]/");
-        assert_eq!(from(to(None, Some("b.example:81")), "a.example", "/x"), "http://b.example:81/x");
-        assert_eq!(from(to(Some(Scheme::Http), None), "a.example:8080", "/"), "http://a.example:8080/");
-        assert_eq!(from(to(https, Some("b.example")), "a.example", "*"), "https://b.example/");
-    }
-}
+mod tests;

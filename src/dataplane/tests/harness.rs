@@ -4,8 +4,7 @@ use crate::{
     dataplane::Dataplane,
     model::{
         Backend, BackendTraffic, Balance, Check, Listener, ListenerConfig, ListenerTimeouts, ListenerTraffic, Name,
-        Pool, PoolConfig, PoolTimeouts, Protocol, ProxyConfig, Route, Serving, SourceLimits, Sticky, StickyCookie,
-        TrafficSnapshot,
+        Pool, PoolConfig, PoolTimeouts, Protocol, ProxyConfig, Route, Serving, Sticky, StickyCookie, TrafficSnapshot,
     },
 };
 use std::{
@@ -54,15 +53,7 @@ impl Setup {
             timeouts: PoolTimeouts::default(),
             serving: Serving::default(),
         };
-        let listener = Listener {
-            port: 1,
-            protocol: Protocol::Http,
-            pool: Some(name("pool")),
-            routes: Vec::new(),
-            timeouts: ListenerTimeouts::default(),
-            access_log: None,
-            limits: SourceLimits::default(),
-        };
+        let listener = Listener::new(1, Protocol::Http, Some(name("pool")));
         Self { listener, pool, down: BTreeSet::new() }
     }
 

@@ -1,7 +1,7 @@
 //! Requests and responses as both sides see them.
 
 use super::harness::*;
-use crate::model::{PathMatch, Redirect, Route, RouteAction, Scheme};
+use crate::model::{HostMatch, PathMatch, Redirect, Route, RouteAction, Scheme};
 use std::{io::Write, time::Duration};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
@@ -198,9 +198,9 @@ fn routes_redirects_and_what_nothing_takes() {
     let path = |path: &str| Some(PathMatch::Prefix(path.into()));
     let redirect = RouteAction::Redirect(Redirect { scheme: Some(Scheme::Https), host: None, status: 301 });
     let routes = vec![
-        Route { host: Some("old.example".into()), path: None, action: redirect },
-        Route { host: None, path: path("/api/"), action: RouteAction::Pool(name("pool")) },
-        Route { host: None, path: path("/gone"), action: RouteAction::Pool(name("missing")) },
+        Route { host: Some(HostMatch::Exact("old.example".into())), ..Route::to(redirect) },
+        Route { path: path("/api/"), ..Route::to(RouteAction::Pool(name("pool"))) },
+        Route { path: path("/gone"), ..Route::to(RouteAction::Pool(name("missing"))) },
     ];
     let mut setup = Setup::http(&[server.address]).routes(routes);
     setup.listener.pool = None;

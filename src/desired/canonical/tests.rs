@@ -136,22 +136,76 @@ fn routes() -> impl Strategy<Value = Route> {
         status,
     });
     let action = prop_oneof![names().prop_map(RouteAction::Pool), redirect.prop_map(RouteAction::Redirect)];
-    (prop::option::of("[a-z]{1,5}\\.example"), prop::option::of(path), action).prop_map(|(host, path, action)| Route {
-        host,
-        path,
-        action,
-    })
+    let host = || "[a-z]{1,5}\\.example";
+    let host = prop::option::of(prop_oneof![host().prop_map(HostMatch::Exact), host().prop_map(HostMatch::Below)]);
+    let value = prop_oneof![
+        Just(ValueMatch::Present),
+        "[!-~]{1,5}".prop_map(ValueMatch::Prefix),
+        "[!-~]{0,5}".prop_map(ValueMatch::Exact)
+    ];
+    let field = ("x-[a-z]{1,3}", value).prop_map(|(name, value)| FieldMatch { name, value });
+    let fields = prop::collection::btree_set(field, 0..3).prop_map(|fields| fields.into_iter().collect::<Vec<_>>());
+    let methods =
+        prop::collection::btree_set("GET|POST|PURGE", 0..3).prop_map(|set| set.into_iter().collect::<Vec<_>>());
+    (host, prop::option::of(path), methods, fields, edits(), action).prop_map(
+        |(host, path, methods, fields, edits, action)| {
+            let passes = matches!(action, RouteAction::Pool(_));
+            let edits = if passes { edits } else { MessageEdits::default() };
+            Route { host, path, methods, fields, edits, action }
+        },
+    )
+}
+
+fn edits() -> impl Strategy<Value = MessageEdits> {
+    let names = || prop::collection::btree_set("X-[a-z]{1,3}", 0..3);
+    let pairs = || prop::collection::btree_map("X-[a-z]{1,3}", "[!-~é]{0,5}", 0..3);
+    let one = (names(), pairs(), pairs()).prop_map(|(remove, set, add)| FieldEdits {
+        remove: remove.into_iter().collect(),
+        set: set.into_iter().collect(),
+        add: add.into_iter().collect(),
+    });
+    let one = || prop_oneof![Just(FieldEdits::default()), one.clone()];
+    (one(), one()).prop_map(|(request, response)| MessageEdits { request, response })
+}
+
+fn error_pages() -> impl Strategy<Value = Vec<ErrorPage>> {
+    let statuses = prop::collection::btree_set(prop::sample::select(ErrorPage::STATUSES.to_vec()), 1..4);
+    let kind = prop_oneof![Just("text/html; charset=utf-8".to_owned()), Just("text/plain".to_owned())];
+    let page = (statuses, kind, "[\\PC\t\r\n]{0,20}").prop_map(|(statuses, content_type, body)| ErrorPage {
+        statuses: statuses.into_iter().collect(),
+        content_type,
+        body,
+    });
+    prop::collection::vec(page, 0..2)
+}
+
+fn networks() -> impl Strategy<Value = Vec<Network>> {
+    let network = prop::sample::select(vec!["192.0.2.0/24", "198.51.100.7", "2001:db8::/32", "2001:db8::1"]);
+    prop::collection::btree_set(network.prop_map(|text| text.parse::<Network>().unwrap()), 0..4)
+        .prop_map(|networks| networks.into_iter().collect())
+}
+
+fn forwardeds() -> impl Strategy<Value = Forwarded> {
+    let styles = [ForwardedStyle::XForwarded, ForwardedStyle::Rfc7239, ForwardedStyle::Both, ForwardedStyle::None];
+    (prop::option::of(networks()), prop::sample::select(styles.to_vec()))
+        .prop_map(|(trusted, style)| Forwarded { trusted: trusted.filter(|_| style != ForwardedStyle::None), style })
 }
 
 fn listeners() -> impl Strategy<Value = Vec<Listener>> {
     let timeouts = (durations(), durations(), durations());
     let timeouts = timeouts.prop_map(|(request, idle, tunnel)| ListenerTimeouts { request, idle, tunnel });
     let timeouts = prop_oneof![Just(ListenerTimeouts::default()), timeouts];
-    let listener = (names(), any::<bool>(), prop::collection::vec(routes(), 0..4), timeouts, access_logs(), limits());
-    prop::collection::btree_map(1u16.., listener, 0..3).prop_map(|listeners| {
+    let messages = (edits(), error_pages(), forwardeds(), networks()).boxed();
+    let routes = prop::collection::vec(routes(), 0..4).boxed();
+    let listener = (names(), any::<bool>(), routes, timeouts, access_logs(), limits(), messages);
+    let with = |http: bool, (edits, error_pages, forwarded, proxy_from)| {
+        let bare = Listener { proxy_from, ..Listener::new(1, Protocol::Tcp, None) };
+        if http { Listener { edits, error_pages, forwarded, ..bare } } else { bare }
+    };
+    prop::collection::btree_map(1u16.., listener, 0..3).prop_map(move |listeners| {
         let limits_of =
             |http: bool, limits: SourceLimits| SourceLimits { requests: limits.requests.filter(|_| http), ..limits };
-        let listener = |(port, (pool, http, routes, timeouts, access_log, limits))| Listener {
+        let listener = |(port, (pool, http, routes, timeouts, access_log, limits, messages))| Listener {
             port,
             protocol: if http { Protocol::Http } else { Protocol::Tcp },
             pool: Some(pool),
@@ -159,6 +213,7 @@ fn listeners() -> impl Strategy<Value = Vec<Listener>> {
             timeouts,
             access_log,
             limits: limits_of(http, limits),
+            ..with(http, messages)
         };
         listeners.into_iter().map(listener).collect()
     })

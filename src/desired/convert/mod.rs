@@ -4,17 +4,20 @@
 mod affinity;
 mod around;
 mod checks;
+mod http;
 mod listener;
 mod peer;
 mod pool;
+mod route;
 mod serving;
 mod text;
 mod vip;
 
 pub(super) use checks::HELLO;
-pub(super) use listener::REDIRECT_STATUS;
+pub(super) use http::PAGE_TYPE;
 pub(super) use peer::peer;
 pub(super) use pool::pool;
+pub(super) use route::REDIRECT_STATUS;
 pub(super) use vip::{FAILBACK_AFTER, TRUST_PROBE, vip};
 
 use super::{Diagnostic, Pointer, Source};

@@ -2,7 +2,7 @@
 
 use crate::{
     desired::json::quote,
-    model::{DEFAULT_HEARTBEAT_PORT, StatusRange, VipAddress},
+    model::{DEFAULT_HEARTBEAT_PORT, HostMatch, StatusRange, VipAddress},
 };
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -134,8 +134,7 @@ pub(super) fn host(text: &str) -> Result<String, Complaint> {
         };
     }
     if lower.contains('*') {
-        let message = format!("{} is a pattern: a route compares whole host names", quote(text));
-        return Err(Complaint::new(message).help("write one route per host"));
+        return Err(Complaint::new(format!("{} is a pattern, not the name of a host", quote(text))));
     }
     if let Some((name, port)) = lower.split_once(':') {
         let error = Complaint::new(format!("{} names a port: hosts are compared without", quote(text)));
@@ -151,6 +150,18 @@ pub(super) fn host(text: &str) -> Result<String, Complaint> {
         return Err(if international { error.help("write it as clients send it: \"xn--…\"") } else { error });
     }
     Ok(lower)
+}
+
+/// A [`host`], or `*.` before one.
+pub(super) fn host_match(text: &str) -> Result<HostMatch, Complaint> {
+    let Some(above) = text.strip_prefix("*.") else {
+        let help = "a pattern is \"*.\" and a whole name, as in \"*.example.com\"";
+        return host(text).map(HostMatch::Exact).map_err(|e| if text.contains('*') { e.help(help) } else { e });
+    };
+    if above.starts_with('[') {
+        return Err(Complaint::new(format!("there is no host below {}", quote(above))));
+    }
+    host(above).map(HostMatch::Below)
 }
 
 /// A [`host`], with a port or without.

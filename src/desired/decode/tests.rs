@@ -3,7 +3,7 @@ mod around;
 use super::*;
 use crate::{
     desired::{canonical::canonical, digest::desired},
-    model::{Check, CheckKind, FailbackMode, PathMatch, Protocol, RouteAction, Severity, StatusRange},
+    model::{Check, CheckKind, FailbackMode, HostMatch, PathMatch, Protocol, RouteAction, Severity, StatusRange},
 };
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
@@ -55,7 +55,7 @@ fn the_example_of_the_design_means_what_it_says() {
     assert_eq!(vip.addresses[1].prefix_len, 64);
     assert_eq!((vip.failback.mode, vip.failback.after), (FailbackMode::Manual, Duration::from_secs(60)));
     let http = &vip.listeners[0];
-    assert_eq!(http.routes[0].host.as_deref(), Some("www.example.com"));
+    assert_eq!(http.routes[0].host, Some(HostMatch::Exact("www.example.com".into())));
     assert_eq!(http.routes[0].path, Some(PathMatch::Prefix("/api/".into())));
     assert_eq!(http.routes[1].path, Some(PathMatch::Exact("/old".into())));
     assert!(matches!(&http.routes[1].action, RouteAction::Redirect(redirect) if redirect.status == 301));

@@ -9,6 +9,7 @@ mod affinity;
 mod around;
 mod checks;
 mod document;
+mod http;
 mod peer;
 mod pool;
 mod serving;
@@ -23,6 +24,9 @@ pub(super) use around::{
 };
 pub(super) use checks::{BeginsSpec, ExpectBytesSpec, MysqlCheckSpec, SmtpCheckSpec, TcpCheckSpec};
 pub use document::{document, file_name};
+pub(super) use http::{
+    ErrorPageSpec, FieldEditsSpec, FieldMatchSpec, ForwardedSpec, ForwardedStyleSpec, ProxyProtocolSpec,
+};
 pub(super) use peer::{HeartbeatSpec, PeerSpec};
 pub(super) use pool::{BackendSpec, CheckSpec, ExpectSpec, HttpCheckSpec, PoolSpec, PoolTimeoutsSpec};
 pub(super) use serving::{EjectionSpec, IdleSpec, QueueSpec, ResolveSpec, StateSpec};

@@ -1,4 +1,6 @@
-use super::{AccessLogSpec, SourceLimitsSpec};
+use super::{
+    AccessLogSpec, ErrorPageSpec, FieldEditsSpec, FieldMatchSpec, ForwardedSpec, ProxyProtocolSpec, SourceLimitsSpec,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
@@ -81,7 +83,9 @@ pub(in crate::desired) struct ListenerSpec {
     /// The Pool for whatever no route takes. A TCP listener needs one; an HTTP listener without one answers 404.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::desired) pool: Option<String>,
-    /// HTTP only: where certain hosts and paths go. The most specific route wins.
+    /// HTTP only: where certain requests go. The most specific route that matches wins: an exact host before `*.` of a
+    /// longer and then a shorter name, then any host; an exact path before a longer and then a shorter prefix, then any
+    /// path; then one that names methods, then one with more conditions on headers, then the first in the file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(in crate::desired) routes: Vec<RouteSpec>,
     /// Limits on the clients' side.
@@ -93,6 +97,21 @@ pub(in crate::desired) struct ListenerSpec {
     /// How much one client may have. Default: as much as it likes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::desired) limits: Option<SourceLimitsSpec>,
+    /// HTTP only: what is done to every request that is passed on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::desired) request_headers: Option<FieldEditsSpec>,
+    /// HTTP only: what is done to every response of a backend.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::desired) response_headers: Option<FieldEditsSpec>,
+    /// HTTP only: what is answered in place of the proxy's own pages.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::desired) error_pages: Vec<ErrorPageSpec>,
+    /// HTTP only: what is believed and told of the way of a request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::desired) forwarded: Option<ForwardedSpec>,
+    /// Who introduces clients with the PROXY protocol. Default: nobody, clients connect themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::desired) proxy_protocol: Option<ProxyProtocolSpec>,
 }
 
 /// What clients speak.
@@ -109,19 +128,33 @@ pub(in crate::desired) enum ProtocolSpec {
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(in crate::desired) struct RouteSpec {
-    /// The host that the request names, without port. Default: any.
+    /// The host that the request names, without port. `*.example.com` is every host below example.com, however deep, but
+    /// not example.com itself. Default: any.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("examples" = ["www.example.com"]))]
+    #[schemars(extend("examples" = ["www.example.com", "*.example.com"]))]
     pub(in crate::desired) host: Option<String>,
     /// The path of the request. Default: any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::desired) path: Option<PathSpec>,
+    /// The methods, of which the request has one. Default: any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(length(min = 1)), extend("examples" = [["GET", "HEAD"]]))]
+    pub(in crate::desired) methods: Vec<String>,
+    /// Conditions on fields of the request, all of which must hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::desired) headers: Vec<FieldMatchSpec>,
     /// The Pool that matching requests go to. Give this or `redirect`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::desired) pool: Option<String>,
     /// The redirect that matching requests are answered with. Give this or `pool`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::desired) redirect: Option<RedirectSpec>,
+    /// What is done to the requests that it takes, after what the listener does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::desired) request_headers: Option<FieldEditsSpec>,
+    /// What is done to the responses to them, after what the listener does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::desired) response_headers: Option<FieldEditsSpec>,
 }
 
 /// How a route compares a path.

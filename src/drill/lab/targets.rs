@@ -1,7 +1,9 @@
 //! What clients ask for: every address, listener and route of a Vip, so that each is exercised as the files mean it.
 
 use super::plan::fronts::is_local;
-use crate::model::{Desired, Listener, Name, PathMatch, Protocol, RouteAction, Vip};
+use crate::model::{
+    Desired, FieldMatch, HostMatch, Listener, Name, PathMatch, Protocol, Route, RouteAction, ValueMatch, Vip,
+};
 use std::net::{IpAddr, SocketAddr};
 
 /// Something to ask of a Vip, again and again.
@@ -22,6 +24,8 @@ pub enum Ask {
         host: String,
         /// The request target.
         path: String,
+        /// Further fields, as lines.
+        fields: String,
         /// The listener has redirects: one of those is good, too.
         redirects: bool,
     },
@@ -48,6 +52,10 @@ pub fn targets(desired: &Desired, vip: &Vip) -> Result<Vec<Target>, &'static str
 }
 
 fn asks(desired: &Desired, vip: &Vip, listener: &Listener) -> Vec<Ask> {
+    // Of proxies in front of the balancers there is none in a drill.
+    if !listener.proxy_from.is_empty() {
+        return Vec::new();
+    }
     let default = listener.pool.iter().filter(|pool| serves(desired, pool));
     if listener.protocol == Protocol::Tcp {
         return default.map(|_| Ask::Line).collect();
@@ -58,19 +66,40 @@ fn asks(desired: &Desired, vip: &Vip, listener: &Listener) -> Vec<Ask> {
         IpAddr::V6(ip) => format!("[{ip}]"),
     });
     let own_host = own_host.unwrap_or_default();
-    let default = default.map(|_| Ask::Http { host: own_host.clone(), path: "/".into(), redirects });
-    let routes = listener.routes.iter().filter(|route| match &route.action {
+    let fields = String::new();
+    let default =
+        default.map(|_| Ask::Http { host: own_host.clone(), path: "/".into(), fields: fields.clone(), redirects });
+    let leads_on = |route: &Route| match &route.action {
         RouteAction::Pool(pool) => serves(desired, pool),
         RouteAction::Redirect(_) => true,
-    });
+    };
+    let takes_get = |route: &Route| route.methods.is_empty() || route.methods.iter().any(|method| method == "GET");
+    let routes = listener.routes.iter().filter(|route| leads_on(route) && takes_get(route));
     let routes = routes.map(|route| {
         let path = match &route.path {
             Some(PathMatch::Prefix(path) | PathMatch::Exact(path)) => path.clone(),
             None => "/".into(),
         };
-        Ask::Http { host: route.host.clone().unwrap_or_else(|| own_host.clone()), path, redirects }
+        let host = match &route.host {
+            None => own_host.clone(),
+            Some(HostMatch::Exact(host)) => host.clone(),
+            Some(HostMatch::Below(host)) => format!("drill.{host}"),
+        };
+        Ask::Http { host, path, fields: fields_of(route), redirects }
     });
     default.chain(routes).collect()
+}
+
+/// What meets a route's conditions.
+fn fields_of(route: &Route) -> String {
+    let line = |field: &FieldMatch| {
+        let value = match &field.value {
+            ValueMatch::Present => "drill",
+            ValueMatch::Prefix(value) | ValueMatch::Exact(value) => value,
+        };
+        format!("{}: {value}\r\n", field.name)
+    };
+    route.fields.iter().map(line).collect()
 }
 
 /// Whether a new request to the pool has a backend to go to at all.
@@ -93,11 +122,11 @@ mod tests {
     }
 
     fn http(host: &str, path: &str, redirects: bool) -> Ask {
-        Ask::Http { host: host.into(), path: path.into(), redirects }
+        Ask::Http { host: host.into(), path: path.into(), fields: String::new(), redirects }
     }
 
     fn route(host: Option<&str>, path: Option<PathMatch>, action: RouteAction) -> Route {
-        Route { host: host.map(str::to_owned), path, action }
+        Route { host: host.map(|host| HostMatch::Exact(host.to_owned())), path, ..Route::to(action) }
     }
 
     #[test]
@@ -137,6 +166,30 @@ mod tests {
             http("example.com", "/", true),
         ];
         assert_eq!(asks, expected);
+    }
+
+    #[test]
+    fn what_a_route_wants_is_asked_and_what_no_get_reaches_is_not() {
+        let state = with_web(pair(), |web| {
+            let to_pool = || Route::to(RouteAction::Pool(name("web")));
+            let field = |name: &str, value| FieldMatch { name: name.into(), value };
+            let fields = vec![
+                field("x-a", ValueMatch::Exact("1".into())),
+                field("x-b", ValueMatch::Present),
+                field("x-c", ValueMatch::Prefix("p".into())),
+            ];
+            let below = Some(HostMatch::Below("example.com".into()));
+            web.listeners[0].routes = vec![
+                Route { host: below, fields, methods: vec!["GET".into(), "POST".into()], ..to_pool() },
+                Route { methods: vec!["POST".into()], ..to_pool() },
+            ];
+            let introduced = Listener { proxy_from: vec!["192.0.2.0/24".parse().unwrap()], ..web.listeners[0].clone() };
+            web.listeners.push(Listener { port: 81, ..introduced });
+        });
+        let asks: Vec<Ask> = asked(&state).into_iter().map(|(_, ask)| ask).collect();
+        let fields = "x-a: 1\r\nx-b: drill\r\nx-c: p\r\n".to_owned();
+        let routed = Ask::Http { host: "drill.example.com".into(), path: "/".into(), fields, redirects: false };
+        assert_eq!(asks, [http("198.51.100.10", "/", false), routed]);
     }
 
     #[test]

@@ -128,6 +128,8 @@ pub(super) const LISTENERS: &[Row<ListenerStatus>] = &[
         |listener| http_count(listener, listener.refused)),
     counter("lbagent_listener_limited_total", "Connections and HTTP requests turned away because their client had as much as it may.",
         |listener| count(listener.limited)),
+    counter("lbagent_listener_proxy_refused_total", "Connections closed for want of the PROXY header, or coming from elsewhere.",
+        |listener| count(listener.proxy_refused)),
     counter("lbagent_listener_received_bytes_total", "Bytes from clients.",
         |listener| count(listener.bytes_in)),
     counter("lbagent_listener_sent_bytes_total", "Bytes to clients.",

@@ -14,6 +14,7 @@ pub(super) enum Name {
     ContentLength,
     Cookie,
     Expect,
+    Forwarded,
     Host,
     KeepAlive,
     MaxForwards,
@@ -55,6 +56,7 @@ impl Name {
             (6, b'e') => ("expect", Self::Expect),
             (7, b't') => ("trailer", Self::Trailer),
             (7, b'u') => ("upgrade", Self::Upgrade),
+            (9, b'f') => ("forwarded", Self::Forwarded),
             (10, b'c') => ("connection", Self::Connection),
             (10, b'k') => ("keep-alive", Self::KeepAlive),
             (12, b'm') => ("max-forwards", Self::MaxForwards),
@@ -102,7 +104,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Values of all lines of this name, in order.
-    pub(super) fn values(&self, name: Name) -> impl Iterator<Item = &'a [u8]> {
+    pub(super) fn values(&self, name: Name) -> impl DoubleEndedIterator<Item = &'a [u8]> + use<'a, '_> {
         let lines = if self.has(name) { &self.lines[..] } else { &[] };
         lines.iter().filter(move |line| line.known == Some(name)).map(|line| line.value)
     }
@@ -155,11 +157,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const NAMES: [(&str, Name); 15] = [
+    const NAMES: [(&str, Name); 16] = [
         ("Connection", Name::Connection),
         ("Content-Length", Name::ContentLength),
         ("Cookie", Name::Cookie),
         ("Expect", Name::Expect),
+        ("Forwarded", Name::Forwarded),
         ("Host", Name::Host),
         ("Keep-Alive", Name::KeepAlive),
         ("Max-Forwards", Name::MaxForwards),

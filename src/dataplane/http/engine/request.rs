@@ -1,16 +1,11 @@
 //! One request head: judged, and written anew for a backend.
 
 use super::{
-    Framing, MAX_FIELDS, Refusal, Version, bad_request, cookie,
+    Forwarding, Framing, MAX_FIELDS, Refusal, Version, bad_request, cookie,
     fields::{Fields, Name},
-    head::{Coding, Connection, Lines, list, number, write_field, write_ip, write_length, write_via},
+    head::{Coding, Connection, Lines, list, number, write_field, write_length, write_via},
 };
-use std::{
-    borrow::Cow,
-    io::Write,
-    mem::MaybeUninit,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
-};
+use std::{borrow::Cow, io::Write, mem::MaybeUninit, net::Ipv6Addr};
 
 /// A request that may be forwarded. It borrows the bytes it was read from.
 #[derive(Debug)]
@@ -29,21 +24,8 @@ pub struct Request<'a> {
     pub persistent: bool,
     /// The client asks for another protocol, and that is passed on.
     pub upgrade: bool,
-    fields: Fields<'a>,
-    connection: Connection<'a>,
-}
-
-/// What a forwarded request says of its way here.
-#[derive(Debug, Clone, Copy)]
-pub struct Forwarding<'a> {
-    /// Who sent it.
-    pub client: IpAddr,
-    /// Where it came in; stands in for the host that an HTTP/1.0 request may lack.
-    pub local: SocketAddr,
-    /// `http`, or `https` where TLS ends here.
-    pub scheme: &'static str,
-    /// A cookie that carries the name of a backend, which no backend gets to see.
-    pub app_cookie: Option<&'a str>,
+    pub(super) fields: Fields<'a>,
+    pub(super) connection: Connection<'a>,
 }
 
 impl<'a> Request<'a> {
@@ -90,6 +72,11 @@ impl<'a> Request<'a> {
         self.fields.first(name)
     }
 
+    /// Values of all fields of this name, in any case, in order.
+    pub fn all<'b>(&'b self, name: &'b str) -> impl Iterator<Item = &'a [u8]> + 'b {
+        self.fields.named(name)
+    }
+
     /// Value of the first cookie of this name.
     pub fn cookie(&self, name: &str) -> Option<&'a [u8]> {
         let pairs = self.fields.values(Name::Cookie).flat_map(|v| v.split(|b| *b == b';')).map(<[u8]>::trim_ascii);
@@ -120,14 +107,19 @@ impl<'a> Request<'a> {
         }
         out.extend_from_slice(b"\r\n");
         match forwarding.app_cookie.filter(|_| self.fields.has(Name::Cookie)) {
-            None => self.fields.copy(|name, known| self.passes(name, known), out),
+            None => self.fields.copy(|name, known| self.passes(name, known, forwarding), out),
             Some(cookie) => {
-                self.fields.copy(|name, known| self.passes(name, known) && known != Some(Name::Cookie), out);
-                let lines = self.fields.values(Name::Cookie).filter(|_| !self.connection.nominates("cookie"));
+                self.fields
+                    .copy(|name, known| known != Some(Name::Cookie) && self.passes(name, known, forwarding), out);
+                let pass = self.passes("cookie", Some(Name::Cookie), forwarding);
+                let lines = self.fields.values(Name::Cookie).filter(|_| pass);
                 lines.for_each(|line| cookie::write_stripped(out, cookie, line));
             }
         }
         self.write_own_fields(forwarding, out);
+        if let Some(rules) = forwarding.rules {
+            out.extend_from_slice(rules.lines());
+        }
         out.extend_from_slice(b"\r\n");
     }
 
@@ -140,20 +132,7 @@ impl<'a> Request<'a> {
         if let Some(hops) = self.max_forwards() {
             drop(write!(out, "Max-Forwards: {}\r\n", hops.saturating_sub(1)));
         }
-        out.extend_from_slice(b"X-Forwarded-For: ");
-        if !self.connection.nominates("x-forwarded-for") {
-            for earlier in self.fields.values(Name::XForwardedFor).filter(|v| !v.is_empty()) {
-                out.extend_from_slice(earlier);
-                out.extend_from_slice(b", ");
-            }
-        }
-        write_ip(out, forwarding.client);
-        for part in ["\r\nX-Forwarded-Proto: ", forwarding.scheme, "\r\n"] {
-            out.extend_from_slice(part.as_bytes());
-        }
-        if let Some(host) = self.host {
-            write_field(out, "X-Forwarded-Host", host.as_bytes());
-        }
+        self.write_way(forwarding, out);
         write_via(out, self.version);
         if self.upgrade {
             out.extend_from_slice(b"Connection: upgrade\r\n");
@@ -165,19 +144,20 @@ impl<'a> Request<'a> {
 
     /// Whether a field is forwarded as it is. Those that are written anew are not, and neither are their doubles with
     /// `_` for `-`, which CGI-like backends cannot tell from them.
-    fn passes(&self, name: &str, known: Option<Name>) -> bool {
-        let is_own = |name: Name| {
-            matches!(name, Name::Host | Name::ContentLength | Name::TransferEncoding)
-                || matches!(name, Name::XForwardedFor | Name::XForwardedProto | Name::XForwardedHost)
-        };
+    fn passes(&self, name: &str, known: Option<Name>, forwarding: &Forwarding<'_>) -> bool {
+        let is_own = |name: Name| matches!(name, Name::Host | Name::ContentLength | Name::TransferEncoding);
+        let told = forwarding.told;
         let passes = match known {
-            Some(name) if name.is_hop_by_hop() || is_own(name) => false,
+            Some(name) if name.is_hop_by_hop() || is_own(name) || told.replaces(name) => false,
             Some(Name::Expect) => self.version == Version::Http11,
             Some(Name::MaxForwards) => self.max_forwards().is_none(),
             Some(_) => true,
-            None => !(name.contains('_') && Name::resembled_by(name).is_some_and(is_own)),
+            None => {
+                let is_double = |name: Name| is_own(name) || told.bars_doubles_of(name);
+                !(name.contains('_') && Name::resembled_by(name).is_some_and(is_double))
+            }
         };
-        passes && !self.connection.nominates(name)
+        passes && !self.connection.nominates(name) && !forwarding.drops(name)
     }
 
     fn max_forwards(&self) -> Option<u64> {

@@ -1,7 +1,7 @@
 //! One response head: judged, and written anew for the client.
 
 use super::{
-    BadResponse, BodyWriter, Framing, Keep, MAX_FIELDS, Version, cookie,
+    BadResponse, BodyWriter, Framing, HeaderRules, Keep, MAX_FIELDS, Version, cookie,
     fields::{Fields, Name},
     head::{Coding, Connection, Lines, number, write_field, write_length, write_number, write_via},
 };
@@ -46,6 +46,8 @@ pub struct Reply<'a> {
     pub keep_alive: bool,
     /// What keeps it at its backend.
     pub keep: Keep<'a>,
+    /// What is done to the fields.
+    pub rules: Option<&'a HeaderRules>,
 }
 
 impl<'a> Response<'a> {
@@ -94,13 +96,13 @@ impl<'a> Response<'a> {
 
     /// The head of an interim response as the client gets it.
     pub fn write_interim(&self, keep: Keep<'_>, out: &mut Vec<u8>) {
-        self.write_start(keep, out);
+        self.write_start(keep, None, out);
         out.extend_from_slice(b"\r\n");
     }
 
     /// The head of a 101: from here on the connection belongs to the new protocol.
-    pub fn write_switch(&self, keep: Keep<'_>, out: &mut Vec<u8>) {
-        self.write_start(keep, out);
+    pub fn write_switch(&self, reply: &Reply<'_>, out: &mut Vec<u8>) {
+        self.write_start(reply.keep, reply.rules, out);
         out.extend_from_slice(b"Connection: upgrade\r\n");
         for protocol in self.fields.values(Name::Upgrade) {
             write_field(out, "Upgrade", protocol);
@@ -117,7 +119,7 @@ impl<'a> Response<'a> {
             (Framing::Chunked | Framing::UntilClose, Version::Http10) => (BodyWriter::Plain, false),
         };
         let keep_alive = reply.keep_alive && delimited;
-        self.write_start(reply.keep, out);
+        self.write_start(reply.keep, reply.rules, out);
         if let Some(length) = self.length {
             write_length(out, length);
         } else if writer == BodyWriter::Chunked {
@@ -144,7 +146,7 @@ impl<'a> Response<'a> {
     }
 
     /// Status line, fields that pass, `Via`.
-    fn write_start(&self, keep: Keep<'_>, out: &mut Vec<u8>) {
+    fn write_start(&self, keep: Keep<'_>, rules: Option<&HeaderRules>, out: &mut Vec<u8>) {
         out.reserve(self.size + OWN_FIELDS);
         match (self.status, self.reason) {
             (200, "OK") => out.extend_from_slice(b"HTTP/1.1 200 OK\r\n"),
@@ -157,24 +159,29 @@ impl<'a> Response<'a> {
             }
         }
         match keep {
-            Keep::Prefix { cookie, backend } => self.copy_prefixed(cookie, backend, out),
-            Keep::Nothing | Keep::Insert { .. } => self.fields.copy(|name, known| self.passes(name, known), out),
+            Keep::Prefix { cookie, backend } => self.copy_prefixed(cookie, backend, rules, out),
+            Keep::Nothing | Keep::Insert { .. } => self.fields.copy(|name, known| self.passes(name, known, rules), out),
+        }
+        if let Some(rules) = rules {
+            out.extend_from_slice(rules.lines());
         }
         write_via(out, self.version);
     }
 
     /// The fields that pass, with the name of the backend in what the application sets as this cookie.
-    fn copy_prefixed(&self, cookie: &str, backend: &str, out: &mut Vec<u8>) {
+    fn copy_prefixed(&self, cookie: &str, backend: &str, rules: Option<&HeaderRules>, out: &mut Vec<u8>) {
         const NAME: &str = "Set-Cookie";
-        self.fields.copy(|name, known| self.passes(name, known) && !name.eq_ignore_ascii_case(NAME), out);
-        let lines = self.fields.named(NAME).filter(|_| self.passes(NAME, None));
+        self.fields.copy(|name, known| self.passes(name, known, rules) && !name.eq_ignore_ascii_case(NAME), out);
+        let pass = self.passes(NAME, None, rules);
+        let lines = self.fields.named(NAME).filter(|_| pass);
         lines.for_each(|line| cookie::write_prefixed(out, cookie, backend, line));
     }
 
     /// Whether a field is passed on as it is.
-    fn passes(&self, name: &str, known: Option<Name>) -> bool {
+    fn passes(&self, name: &str, known: Option<Name>, rules: Option<&HeaderRules>) -> bool {
         let is_own = |name: Name| name.is_hop_by_hop() || name == Name::ContentLength;
-        !known.is_some_and(is_own) && !self.connection.nominates(name)
+        let drops = |rules: &HeaderRules| rules.drops(name);
+        !known.is_some_and(is_own) && !self.connection.nominates(name) && !rules.is_some_and(drops)
     }
 }
 

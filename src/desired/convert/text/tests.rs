@@ -114,7 +114,17 @@ fn hosts_are_names_or_literals_without_a_port() {
         assert!(host(bad).is_err(), "{bad:?}");
     }
     assert_eq!(help(host("www.example.com:80")), "write \"www.example.com\"");
-    assert_eq!(help(host("*.example.com")), "write one route per host");
+    assert!(host("*.example.com").is_err());
+}
+
+#[test]
+fn a_route_may_ask_for_all_hosts_below_one() {
+    assert_eq!(host_match("WWW.Example.com").unwrap(), HostMatch::Exact("www.example.com".into()));
+    assert_eq!(host_match("*.Example.com").unwrap(), HostMatch::Below("example.com".into()));
+    for bad in ["*", "*.", "*.*.example.com", "*example.com", "www.*", "*.[2001:db8::1]", "*.example.com:80"] {
+        assert!(host_match(bad).is_err(), "{bad:?}");
+    }
+    assert_eq!(help(host_match("w*.example.com")), "a pattern is \"*.\" and a whole name, as in \"*.example.com\"");
 }
 
 #[test]

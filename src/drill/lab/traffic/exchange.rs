@@ -53,9 +53,9 @@ impl AskError {
 pub(super) async fn ask(stream: &mut TcpStream, ask: &Ask, number: u64, stays: bool) -> Result<Answer, AskError> {
     match ask {
         Ask::Line => ask_line(stream, number).await,
-        Ask::Http { host, path, redirects } => {
+        Ask::Http { host, path, fields, redirects } => {
             let connection = if stays { "keep-alive" } else { "close" };
-            let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: {connection}\r\n\r\n");
+            let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: {connection}\r\n{fields}\r\n");
             stream.write_all(request.as_bytes()).await?;
             judge(read_response(stream).await?, *redirects)
         }

@@ -11,7 +11,7 @@ const LOCAL: &str = "198.51.100.10:80";
 
 fn forwarding() -> Forwarding<'static> {
     let local: SocketAddr = LOCAL.parse().unwrap();
-    Forwarding { client: "192.0.2.9".parse().unwrap(), local, scheme: "http", app_cookie: None }
+    Forwarding::new("192.0.2.9".parse().unwrap(), local, "http")
 }
 
 /// What comes out for a backend, byte for byte, and how it ended.
@@ -107,7 +107,7 @@ fn to_client<'a>(asked: Asked, reply: &Reply<'_>, pieces: impl IntoIterator<Item
                 ResponseEvent::Interim(head) => head.write_interim(reply.keep, &mut seen.bytes),
                 ResponseEvent::Switch(head) => {
                     seen.switched = true;
-                    head.write_switch(reply.keep, &mut seen.bytes);
+                    head.write_switch(reply, &mut seen.bytes);
                 }
                 ResponseEvent::Head(head) => {
                     seen.reusable = head.persistent;
@@ -128,7 +128,7 @@ fn to_client<'a>(asked: Asked, reply: &Reply<'_>, pieces: impl IntoIterator<Item
 }
 
 fn reply(version: Version) -> Reply<'static> {
-    Reply { version, keep_alive: true, keep: Keep::Nothing }
+    Reply { version, keep_alive: true, keep: Keep::Nothing, rules: None }
 }
 
 fn text(bytes: &[u8]) -> &str {

@@ -148,6 +148,7 @@ fn a_cookie_is_added() {
         keep: Keep::Insert { cookie: "LB", backend: "webA", attributes: "; Path=/; HttpOnly; SameSite=Lax" },
         keep_alive: false,
         version: Version::Http11,
+        rules: None,
     };
     let seen = to_client(GET, &reply, [&b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n\r\n"[..]]);
     let text = text(&seen.bytes);
