@@ -144,7 +144,9 @@ impl VipState {
     /// themselves if its agent does not live.
     fn respects(&self, now: Instant, peer: &PeerState, rules: Rules) -> bool {
         let endless = peer.fenced && rules.hold(Rule::FencedBlocks);
-        let since = if peer.heard { self.vacant_since } else { peer.last_heard };
+        // Who was Active until just now, as an owner that was stopped for long, meets the answers of whoever took over, not
+        // those of an agent that died.
+        let since = if peer.heard { self.vacant_since } else { peer.last_heard.map(|at| at.max(self.since)) };
         let over = !endless && since.is_some_and(|since| now >= since + ANSWER_PATIENCE);
         !over || self.patience_spent || !rules.hold(Rule::AnswerPatience)
     }

@@ -187,6 +187,25 @@ fn answers_of_a_fenced_peer_block_without_limit_and_of_an_unfenced_one_for_a_whi
 }
 
 #[test]
+fn an_owner_that_was_stopped_does_not_take_who_took_over_for_a_dead_agent_s_kernel() {
+    let mut bench = Bench::owner("lb1");
+    // The peer was heard before it had its fence, and then no more.
+    bench.peer_fenced = false;
+    let mut bench = silenced(said(bench, backup(), 100));
+    bench.run(3000);
+    bench.expect(Role::Active, "");
+    // This agent was stopped for so long that its lease has ended, and the peer has the addresses.
+    bench.leases.clear();
+    bench.machine.handle_lost(bench.now, &[VIP]);
+    (bench.peer_own, bench.answers) = (true, Some(PEER_MAC));
+    bench.run(1);
+    bench.expect(Role::Backup, "the lease ended");
+    bench.hold(false);
+    let took = until_active(&mut bench, 5000).expect("answers of an unfenced kernel do not block for ever");
+    assert!(took > MS * 1250 && took < MS * 1450, "{took:?}");
+}
+
+#[test]
 fn a_claim_in_spite_of_a_dead_agent_s_kernel_stands_but_two_live_ones_do_not_take_turns() {
     let mut bench = Bench::new("lb2");
     bench.peer_fenced = false;
