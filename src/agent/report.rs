@@ -2,7 +2,7 @@
 
 use crate::{
     dataplane::Dataplane,
-    desired::Snapshot,
+    desired::{self, Snapshot},
     election::{driver::ElectionInput, lease::Leases},
     model::{
         ElectionView, Eligibility, HealthTable, Kind, Name, NameTable, NameView, ObjectRef, Problem, Severity, Standby,
@@ -55,6 +55,7 @@ impl Reporter {
         let (own, own_out) = watch::channel(Arc::<Vec<Problem>>::default());
         let memory =
             Mutex::new(Memory { before: None, generation: 0, changed_at: self.started, told: Told::default() });
+        let state = self.state.clone();
         let report = Arc::new(move |process: ProcessStatus| {
             // A panic of an earlier request leaves only an old memory behind.
             let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
@@ -63,7 +64,8 @@ impl Reporter {
             status
         });
         let looks = report.clone();
-        let server = server::start(options, Arc::new(move || std::future::ready(report(process::read())).boxed()));
+        let source: server::Source = Arc::new(move || std::future::ready(report(process::read())).boxed());
+        let server = server::start(options, source, Arc::new(move || desired::documents(&state.borrow().desired)));
         let mut problems = server.problems.clone();
         tokio::spawn(async move {
             loop {

@@ -1,7 +1,7 @@
 //! Asks a running agent for its status, or for an action: a small blocking HTTP client over the unix socket or TCP, bounded in size and
 //! time, so that a hung agent never hangs who asks.
 
-use crate::status::Status;
+use crate::{desired::read_documents, model::Desired, status::Status};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::{
     fmt,
@@ -66,6 +66,16 @@ pub(super) fn fetch(target: &Target) -> Result<(Status, String), FetchError> {
     }
     let strange = |error| FetchError::Strange(target.clone(), format!("its status is not as expected: {error}"));
     Ok((serde_json::from_str(&body).map_err(strange)?, body))
+}
+
+/// The objects in force. Told on the socket alone.
+pub(super) fn fetch_state(target: &Target) -> Result<Desired, FetchError> {
+    let request = "GET /state HTTP/1.0\r\nHost: localhost\r\n\r\n";
+    let (code, body) = ask(target, request)?;
+    if code != 200 {
+        return Err(FetchError::Refused(target.clone(), first_line(&body)));
+    }
+    read_documents(&body).map_err(|error| FetchError::Strange(target.clone(), error))
 }
 
 /// Asks for the action at `path`.
@@ -180,7 +190,7 @@ pub(super) mod tests {
         let source = || -> futures::future::BoxFuture<'static, _> {
             Box::pin(async { std::sync::Arc::new(World::new().backup().status()) })
         };
-        let mut endpoint = server::start(options, std::sync::Arc::new(source));
+        let mut endpoint = server::start(options, std::sync::Arc::new(source), std::sync::Arc::new(String::new));
         let bound =
             tokio::time::timeout(PATIENCE, endpoint.http.wait_for(Option::is_some)).await.unwrap().unwrap().unwrap();
         let opens = async {

@@ -63,6 +63,17 @@ Examples:
 The verdict, then each node of the Vip, the rules in the order in which they were looked at, and what happened lately,
 all as this node knows it. Exit 0 if it was explained, 1 if there is no such Vip or no agent.";
 
+pub(super) const ROUTE: &str = "\
+Examples:
+  lbagent route GET http://www.example.com/api/
+  lbagent route POST http://198.51.100.10:8080/ --header 'Cookie:LB=webA' --from 203.0.113.9
+  lbagent route GET http://www.example.com/ --state-dir my-state    # what would these files do?
+  lbagent route GET http://www.example.com/ --json | jq .outcome
+
+It asks the agent of this node what is in force and which backends are up; without one it goes by the state files. Each
+route is shown with the condition that fails, until one takes the request. Exit 0 if a backend or a redirect would answer,
+1 if nobody or only a page of the proxy, 2 if the question makes no sense.";
+
 pub(super) const STANDBY: &str = "\
 Examples:
   lbagent standby kernel update
@@ -135,7 +146,7 @@ mod tests {
 
     #[test]
     fn help_fits_a_terminal_of_120_columns() {
-        for text in [ALL, RUN, VALIDATE, APPLY, SCHEMA, STATUS, WHY, STANDBY, UNSTANDBY, RELEASE, CHECK, DRILL] {
+        for text in [ALL, RUN, VALIDATE, APPLY, SCHEMA, STATUS, WHY, ROUTE, STANDBY, UNSTANDBY, RELEASE, CHECK, DRILL] {
             assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
         }
     }

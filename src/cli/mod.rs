@@ -7,6 +7,7 @@ mod client;
 mod help;
 mod log;
 pub mod release;
+pub mod route;
 pub mod schema;
 pub mod standby;
 pub mod status;
@@ -80,6 +81,17 @@ enum Command {
         target: TargetArgs,
         #[command(flatten)]
         output: OutputArgs,
+    },
+    /// Say who would answer a request and why: listener, route, pool and backend
+    #[command(after_help = help::ROUTE)]
+    Route {
+        #[command(flatten)]
+        args: route::RouteArgs,
+        #[command(flatten)]
+        agent: SocketArgs,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Print a Nagios check result; exit 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN
     #[command(after_help = help::CHECK)]
@@ -168,6 +180,7 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Schema { kind } => schema::schema(&kind),
         Command::Status { target, output } => status::status(&target.into(), output.into()),
         Command::Why { vip, target, output } => why::explain(&target.into(), &vip, output.into()),
+        Command::Route { args, agent, json } => route::route(&route::Options { args, socket: agent.socket, json }),
         Command::Standby { agent, force, reason } => standby::standby(&agent.socket, force, reason.join(" ")),
         Command::Unstandby { agent } => standby::unstandby(&agent.socket),
         Command::Release { agent } => release::release(&agent.socket),

@@ -58,7 +58,7 @@ mod tests {
         let path = dir.path().join("lbagent.sock");
         let options = server::Options { http: None, socket: Some(path.clone()), hostname: "lb1".into() };
         let source = || -> futures::future::BoxFuture<'static, _> { Box::pin(async { Arc::new(Status::default()) }) };
-        let server = server::start(options, Arc::new(source));
+        let server = server::start(options, Arc::new(source), Arc::new(String::new));
         tokio::spawn(async move {
             // All of it, or the doors would close at once.
             let mut server = server;

@@ -34,12 +34,16 @@ pub(super) async fn serve(mut accepted: Accepted<TcpStream>) {
             }
             accept::serve(accepted, service.protocol);
         }
-        Err(Rejected::Gone) => {}
-        Err(Rejected::Refused(why)) => {
-            service.counters.shard(accepted.worker.index).proxy_refused.add(1);
-            tracing::debug!(address = %accepted.listening.address, client = %accepted.client, why, "not introduced");
-            accepted.stream.reset_on_close();
-        }
+        Err(rejected) => reject(&accepted, &service, &rejected),
+    }
+}
+fn reject(accepted: &Accepted<TcpStream>, service: &Service, rejected: &Rejected) {
+    let counters = service.counters.shard(accepted.worker.index);
+    counters.accepted.add(1);
+    if let Rejected::Refused(why) = rejected {
+        counters.proxy_refused.add(1);
+        tracing::debug!(address = %accepted.listening.address, client = %accepted.client, why, "not introduced");
+        accepted.stream.reset_on_close();
     }
 }
 

@@ -24,6 +24,7 @@ mod convert;
 mod decode;
 mod diagnostic;
 mod digest;
+mod documents;
 mod json;
 mod keep;
 mod keeper;
@@ -40,6 +41,7 @@ mod watch;
 
 pub use decode::{Decoded, decode};
 pub use diagnostic::Diagnostic;
+pub use documents::{documents, read_documents};
 pub use keep::{Kept, LastGood, Resolved, resolve};
 pub use keeper::{Keeper, Snapshot, StateFile};
 pub use load::{EMPTY, LARGEST_FILE, Loaded, LoadedFile, MOST_FILES, Survey, is_state_file, load, read_file};

@@ -37,6 +37,17 @@ pub(super) fn answer(method: &str, path: &str, status: &Status) -> Page {
     }
 }
 
+/// The objects in force. Only those who may ask for actions are told.
+pub(super) const STATE: &str = "/state";
+
+/// The answer to `method` on [`STATE`].
+pub(super) fn state(method: &str, state: impl Fn() -> String) -> Page {
+    match method {
+        "GET" | "HEAD" => Page { content_type: "application/jsonl", ..plain(200, state()) },
+        _ => method_not_allowed(),
+    }
+}
+
 pub(super) fn not_found() -> Page {
     plain(404, "there is /, /status, /metrics and /healthz\n")
 }

@@ -1,5 +1,6 @@
 //! The admin endpoint: `GET /`, `/status`, `/metrics` and `/healthz` over HTTP/1, on a TCP address and on a unix
-//! socket; on the unix socket alone also `POST /standby` and `/unstandby`, see [`action`](super::action). It answers
+//! socket; on the unix socket alone also `GET /state`, the objects in force, one JSON document a line, and `POST
+//! /standby` and `/unstandby`, see [`action`](super::action). It answers
 //! strangers sparingly:
 //!
 //! - A request's head has 5 s and 8 KiB, a connection one request and 30 s in all, and there are 64 connections at a
@@ -35,6 +36,9 @@ use tokio::{
 
 /// Gives the freshest [`Status`]; asked once for each request.
 pub type Source = Arc<dyn Fn() -> BoxFuture<'static, Arc<Status>> + Send + Sync>;
+
+/// Gives the objects in force as [`crate::desired::documents`]; asked once for each request.
+pub type StateSource = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// Where the endpoint is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +76,7 @@ const CONNECTION_TIME: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Opens the doors that `options` names. Call it within a tokio runtime.
-pub fn start(options: Options, source: Source) -> Server {
+pub fn start(options: Options, source: Source, state: StateSource) -> Server {
     let (problems, problems_out) = watch::channel(Arc::default());
     let (http, http_out) = watch::channel(None);
     let (asks, actions) = mpsc::channel(MOST_ACTIONS);
@@ -80,7 +84,7 @@ pub fn start(options: Options, source: Source) -> Server {
     let hostname: Arc<str> = options.hostname.into();
     let shared = || {
         let permits = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-        Shared { source: source.clone(), asks: asks.clone(), hostname: hostname.clone(), permits }
+        Shared { source: source.clone(), state: state.clone(), asks: asks.clone(), hostname: hostname.clone(), permits }
     };
     let mut doors = JoinSet::new();
     if let Some(address) = options.http {
@@ -103,6 +107,7 @@ impl Server {
 #[derive(Clone)]
 struct Shared {
     source: Source,
+    state: StateSource,
     asks: mpsc::Sender<Ask>,
     hostname: Arc<str>,
     /// Each door has its own: any local user can come in by TCP, and none of them shall keep root out.
@@ -239,6 +244,9 @@ async fn page(request: Request<Incoming>, door: Door, shared: &Shared) -> Page {
     }
     if door == Door::Unix && Action::exists(&path) {
         return act(request, &path, shared).await;
+    }
+    if door == Door::Unix && path == pages::STATE {
+        return pages::state(request.method().as_str(), || (shared.state)());
     }
     if !pages::exists(&path) {
         return pages::not_found();

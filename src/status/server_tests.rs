@@ -24,6 +24,10 @@ fn source() -> Source {
     })
 }
 
+fn told() -> StateSource {
+    Arc::new(|| "{\"kind\":\"Pool\"}\n".to_owned())
+}
+
 fn options(socket: Option<&Path>) -> Options {
     Options { http: Some("127.0.0.1:0".parse().unwrap()), socket: socket.map(Into::into), hostname: "lb1".into() }
 }
@@ -56,8 +60,27 @@ async fn eventually(what: impl Fn() -> bool) {
 }
 
 #[tokio::test]
+async fn the_objects_in_force_are_told_on_the_socket_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lbagent.sock");
+    let mut server = start(options(Some(&path)), source(), told());
+    let address = address(&mut server).await;
+    eventually(|| path.exists()).await;
+    let request = "GET /state HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let answer = talk(UnixStream::connect(&path).await.unwrap(), request).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("content-type: application/jsonl"),
+        "{answer}"
+    );
+    assert!(answer.ends_with("\r\n\r\n{\"kind\":\"Pool\"}\n"), "{answer}");
+    let post = talk(UnixStream::connect(&path).await.unwrap(), &request.replace("GET", "POST")).await;
+    assert!(post.starts_with("HTTP/1.1 405"), "{post}");
+    assert!(get(address, request).await.starts_with("HTTP/1.1 404"), "not to whoever can connect");
+}
+
+#[tokio::test]
 async fn each_request_gets_a_fresh_status() {
-    let mut server = start(options(None), source());
+    let mut server = start(options(None), source(), told());
     let address = address(&mut server).await;
     for generation in 1..=2 {
         let answer = get(address, "GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
@@ -73,7 +96,7 @@ async fn each_request_gets_a_fresh_status() {
 
 #[tokio::test]
 async fn methods_and_paths_are_answered_as_http_wants() {
-    let mut server = start(options(None), source());
+    let mut server = start(options(None), source(), told());
     let address = address(&mut server).await;
     let ask = |method: &str, path: &str| {
         let request = format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
@@ -99,7 +122,7 @@ async fn post(path: &Path, request: &str, body: &str) -> String {
 async fn an_action_goes_to_the_agent_and_its_words_come_back() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("lbagent.sock");
-    let mut server = start(options(Some(&path)), source());
+    let mut server = start(options(Some(&path)), source(), told());
     eventually(|| path.exists()).await;
     let agent = async {
         let ask = server.actions.recv().await.unwrap();
@@ -135,7 +158,7 @@ async fn an_action_goes_to_the_agent_and_its_words_come_back() {
 
 #[tokio::test]
 async fn tcp_knows_no_actions() {
-    let mut server = start(options(None), source());
+    let mut server = start(options(None), source(), told());
     let address = address(&mut server).await;
     for path in ["/standby", "/unstandby"] {
         let answer =
@@ -149,7 +172,7 @@ async fn tcp_knows_no_actions() {
 async fn an_agent_that_takes_no_actions_is_told_and_not_flooded() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("lbagent.sock");
-    let mut server = start(options(Some(&path)), source());
+    let mut server = start(options(Some(&path)), source(), told());
     eventually(|| path.exists()).await;
     let mut asking = JoinSet::new();
     for _ in 0..=MOST_ACTIONS {
@@ -170,7 +193,7 @@ async fn an_agent_that_takes_no_actions_is_told_and_not_flooded() {
 async fn a_strange_host_is_turned_away_on_tcp_only() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("lbagent.sock");
-    let mut server = start(options(Some(&path)), source());
+    let mut server = start(options(Some(&path)), source(), told());
     let address = address(&mut server).await;
     eventually(|| path.exists()).await;
     let request = "GET /status HTTP/1.1\r\nHost: evil.example.com\r\n\r\n";
@@ -183,7 +206,7 @@ async fn a_strange_host_is_turned_away_on_tcp_only() {
 #[tokio::test]
 #[expect(clippy::disallowed_methods, reason = "a lower bound on how long a slow client is given")]
 async fn a_head_that_is_too_long_or_never_ends_is_refused() {
-    let mut server = start(options(None), source());
+    let mut server = start(options(None), source(), told());
     let address = address(&mut server).await;
     let long = format!("GET /status HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(3 * HEAD_SIZE));
     let answer = get(address, &long).await;
@@ -198,7 +221,7 @@ async fn a_head_that_is_too_long_or_never_ends_is_refused() {
 async fn idle_connections_are_bounded_and_those_beyond_are_hung_up_on() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("lbagent.sock");
-    let mut server = start(options(Some(&path)), source());
+    let mut server = start(options(Some(&path)), source(), told());
     let address = address(&mut server).await;
     let mut idle = Vec::new();
     for _ in 0..MOST_CONNECTIONS {
@@ -225,7 +248,7 @@ async fn idle_connections_are_bounded_and_those_beyond_are_hung_up_on() {
 #[tokio::test]
 async fn an_agent_that_gives_no_status_is_told_not_waited_for() {
     let hung: Source = Arc::new(|| futures::future::pending().boxed());
-    let mut server = start(options(None), hung);
+    let mut server = start(options(None), hung, told());
     let address = address(&mut server).await;
     let answer = get(address, "GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
@@ -239,7 +262,7 @@ async fn a_door_that_cannot_be_opened_is_a_problem_until_it_can() {
     let path = dir.path().join("lbagent.sock");
     std::fs::write(&path, "precious").unwrap();
     let wanted = Options { http: Some(address), socket: Some(path.clone()), hostname: String::new() };
-    let server = start(wanted, source());
+    let server = start(wanted, source(), told());
     eventually(|| server.problems.borrow().len() == 2).await;
     let reasons: Vec<_> = server.problems.borrow().iter().map(|problem| (problem.reason, problem.severity)).collect();
     assert!(
@@ -256,7 +279,7 @@ async fn a_door_that_cannot_be_opened_is_a_problem_until_it_can() {
 async fn a_socket_file_that_was_removed_comes_back_and_goes_at_the_end() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("lbagent.sock");
-    let server = start(options(Some(&path)), source());
+    let server = start(options(Some(&path)), source(), told());
     eventually(|| path.exists()).await;
     std::fs::remove_file(&path).unwrap();
     eventually(|| path.exists()).await;

@@ -138,7 +138,7 @@ fn whoever_asks_or_cleans_up_looks_where_the_agent_is() {
     };
     let run = socket("run");
     assert_eq!(run, (Some("/run/lbagent/lbagent.sock".into()), Some("LBAGENT_SOCKET".into())));
-    for command in ["status", "why", "check", "standby", "unstandby", "release"] {
+    for command in ["status", "why", "route", "check", "standby", "unstandby", "release"] {
         assert_eq!(socket(command), run, "{command}");
     }
 }

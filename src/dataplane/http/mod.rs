@@ -24,6 +24,8 @@ use super::{
 use client::{Client, Step};
 use forward::Next;
 pub(in crate::dataplane) use idle::Idle;
+pub use origin::origin;
+pub use route::location;
 use tokio::{net::TcpStream, time::Instant};
 
 /// Serves one connection until it is idle or ends.

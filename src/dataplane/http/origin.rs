@@ -31,26 +31,32 @@ impl Origin {
 
     fn way(&self, request: &Request<'_>, peer: IpAddr) -> Way {
         let (x_forwarded, rfc7239) = (self.0.style.has_x_forwarded(), self.0.style.has_rfc7239());
-        let is_trusted = self.0.trusts(peer);
-        let earlier = match (&self.0.trusted, is_trusted) {
+        let earlier = match (&self.0.trusted, self.0.trusts(peer)) {
             (None, _) => Earlier::Extended,
             (Some(_), false) => Earlier::Dropped,
             (Some(_), true) => Earlier::Kept,
         };
         let told = Told { x_forwarded, rfc7239, earlier };
-        if !is_trusted {
-            return Way { client: peer, scheme: "http", told };
-        }
-        let (client, scheme) = if x_forwarded && (!rfc7239 || request.field("x-forwarded-for").is_some()) {
-            (self.0.client(peer, request.x_forwarded_for()), request.x_forwarded_proto())
-        } else {
-            let hops = request.forwarded();
-            let nearest = hops.iter().find_map(|hop| hop.proto);
-            (self.0.client(peer, hops.iter().map(|hop| hop.from)), nearest)
-        };
-        let is_https = scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"https"));
-        Way { client, scheme: if is_https { "https" } else { "http" }, told }
+        let (client, scheme) = origin(&self.0, request, peer);
+        Way { client, scheme, told }
     }
+}
+
+/// Who has sent a request that has come from `peer`, and by which scheme, as far as those who are trusted say.
+pub fn origin(forwarded: &Forwarded, request: &Request<'_>, peer: IpAddr) -> (IpAddr, &'static str) {
+    if !forwarded.trusts(peer) {
+        return (peer, "http");
+    }
+    let (x_forwarded, rfc7239) = (forwarded.style.has_x_forwarded(), forwarded.style.has_rfc7239());
+    let (client, scheme) = if x_forwarded && (!rfc7239 || request.field("x-forwarded-for").is_some()) {
+        (forwarded.client(peer, request.x_forwarded_for()), request.x_forwarded_proto())
+    } else {
+        let hops = request.forwarded();
+        let nearest = hops.iter().find_map(|hop| hop.proto);
+        (forwarded.client(peer, hops.iter().map(|hop| hop.from)), nearest)
+    };
+    let is_https = scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"https"));
+    (client, if is_https { "https" } else { "http" })
 }
 
 /// The way of a request that has come from `peer`.

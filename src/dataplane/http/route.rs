@@ -228,7 +228,7 @@ fn rules(levels: &[&FieldEdits]) -> Option<HeaderRules> {
 
 /// The URI that a redirect leads to. `host` is that of the request, with its port; the port goes where the scheme
 /// changes, for it was the other scheme's.
-pub(super) fn location(redirect: &Redirect, scheme: &str, host: &str, target: &str) -> String {
+pub fn location(redirect: &Redirect, scheme: &str, host: &str, target: &str) -> String {
     let new_scheme = redirect.scheme.map_or(scheme, |s| match s {
         Scheme::Http => "http",
         Scheme::Https => "https",

@@ -88,7 +88,7 @@ fn who_is_not_introduced_is_reset_and_counted() {
     reset(b"PROXY TC");
     reset(&binary(0x21)[..20]);
     drop(lab.connect());
-    lab.until("the one that said nothing has gone", |t| t.connections == 0);
+    lab.until("the one that said nothing has gone", |t| listener(t).accepted == 5 && t.connections == 0);
     assert_eq!(listener(&lab.traffic()).proxy_refused, 4);
     setup = from(setup, &["192.0.2.0/24"]);
     lab.apply(&setup);
