@@ -4,15 +4,13 @@ use super::{
     config::Listening,
     http, introduced,
     quiet::Exchanging,
+    reactor::{TcpListener, TcpStream, sleep, spawn_local},
     tcp,
     worker::{OpenConnection, Worker, Working},
 };
 use crate::model::Protocol;
 use std::{io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::oneshot,
-};
+use tokio::sync::oneshot;
 
 /// After an accept that failed for want of descriptors or memory: the connection stays in the queue, and trying again
 /// at once would only spin.
@@ -38,24 +36,19 @@ pub(super) async fn run(
                 Err(error) => {
                     worker.shared.accept_failures.add(1);
                     tracing::debug!(address = %listening.address, %error, "cannot accept");
-                    tokio::time::sleep(BACK_OFF).await;
+                    sleep(BACK_OFF).await;
                 }
             },
         }
     }
-    empty(listener, &listening, &worker);
+    empty(&listener, &listening, &worker);
 }
 
-/// Starts what is still in the queue. Asks the kernel itself: the runtime may not have heard of it yet.
-fn empty(listener: TcpListener, listening: &Arc<Listening>, worker: &Rc<Worker>) {
-    let Ok(listener) = listener.into_std() else { return };
+/// Starts what is still in the queue.
+fn empty(listener: &TcpListener, listening: &Arc<Listening>, worker: &Rc<Worker>) {
     while worker.has_room() {
-        match listener.accept() {
-            Ok((stream, client)) => {
-                if let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
-                    start(stream, client, listening, worker);
-                }
-            }
+        match listener.try_accept() {
+            Ok((stream, client)) => start(stream, client, listening, worker),
             Err(error) if is_the_clients_doing(&error) => {}
             Err(_) => return,
         }
@@ -76,15 +69,15 @@ fn start(stream: TcpStream, client: SocketAddr, listening: &Arc<Listening>, work
     };
     match service.listener.proxy_from.is_empty() {
         true => serve(accepted, service.protocol),
-        false => drop(tokio::task::spawn_local(introduced::serve(accepted))),
+        false => spawn_local(introduced::serve(accepted)),
     }
 }
 
 /// Serves a connection in a task of its own.
 pub(super) fn serve(accepted: Accepted<TcpStream>, protocol: Protocol) {
     match protocol {
-        Protocol::Http => drop(tokio::task::spawn_local(http::serve(accepted))),
-        Protocol::Tcp => drop(tokio::task::spawn_local(tcp::serve(accepted))),
+        Protocol::Http => spawn_local(http::serve(accepted)),
+        Protocol::Tcp => spawn_local(tcp::serve(accepted)),
     }
 }
 

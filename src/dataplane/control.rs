@@ -14,7 +14,6 @@ use super::{
 use crate::model::{Backend, BackendTraffic, ListenerConfig, ListenerTraffic, Name, PoolTraffic, ProxyConfig};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io,
     net::SocketAddr,
     sync::{Arc, Weak},
 };
@@ -203,14 +202,7 @@ impl Control {
         let address = listening.address;
         let ours = self.closing.contains_key(&address);
         let sockets = listen::open(address, workers.len(), ours)?;
-        // Registered here with each worker's runtime, so that a failure is known before any of them is used.
-        let registered = workers.iter().zip(sockets).map(|(worker, socket)| {
-            let _inside = worker.runtime.enter();
-            tokio::net::TcpListener::from_std(socket)
-        });
-        let registered: Vec<_> =
-            registered.collect::<io::Result<_>>().map_err(|source| ListenError::Failed { address, source })?;
-        for (worker, socket) in workers.iter().zip(registered) {
+        for (worker, socket) in workers.iter().zip(sockets) {
             worker.send(Command::Open(listening.clone(), socket));
         }
         self.listeners.insert(address, listening);

@@ -10,6 +10,7 @@ use super::{
     config::Service,
     io::{Transport, poll_read_with},
     proxy_protocol::{Header, LONGEST, parse},
+    reactor::{TcpStream, now, timeout_at},
     tcp::YOUTH,
 };
 use std::{
@@ -17,10 +18,6 @@ use std::{
     io,
     sync::Arc,
     task::{Poll, ready},
-};
-use tokio::{
-    net::TcpStream,
-    time::{Instant, timeout_at},
 };
 
 /// Reads the header, then serves the connection as any other.
@@ -56,7 +53,7 @@ enum Rejected {
 
 /// The header, which begins what was read early.
 async fn introduction(accepted: &mut Accepted<TcpStream>, service: &Arc<Service>) -> Result<Header, Rejected> {
-    let began = Instant::now();
+    let began = now();
     let peer = accepted.client.ip();
     if !service.listener.proxy_from.iter().any(|network| network.contains(peer)) {
         return Err(Rejected::Refused("it comes from elsewhere".to_owned()));

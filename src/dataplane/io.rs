@@ -3,6 +3,7 @@
 //! A worker has one scratch buffer, lent out for the length of one poll; a connection owns memory only for what the
 //! other side has not taken yet. Whoever has such bytes reads no more until they are gone: that is the back-pressure.
 
+use super::reactor::{Sleep, TcpStream, now, sleep_until};
 use std::{
     cell::RefCell,
     io,
@@ -11,8 +12,7 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-    time::{Instant, Sleep},
+    time::Instant,
 };
 
 /// What is read at once, and so about the most that one direction of a connection holds.
@@ -121,27 +121,27 @@ impl Output {
     }
 }
 
-/// A timer that may be asked for another deadline at each poll and seldom touches the timer wheel: it goes off early
+/// A timer that may be asked for another deadline at each poll and seldom touches the list of timers: it goes off early
 /// and looks again.
 #[derive(Debug)]
-pub(super) struct Alarm(Pin<Box<Sleep>>);
+pub(super) struct Alarm(Sleep);
 
 impl Alarm {
     pub(super) fn new(first: Instant) -> Self {
-        Self(Box::pin(tokio::time::sleep_until(first)))
+        Self(sleep_until(first))
     }
 
     /// Ready once `deadline` has passed.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
         if self.0.deadline() > deadline {
-            self.0.as_mut().reset(deadline);
+            self.0.reset(deadline);
         }
         loop {
-            ready!(Future::poll(self.0.as_mut(), cx));
-            if Instant::now() >= deadline {
+            ready!(Pin::new(&mut self.0).poll(cx));
+            if now() >= deadline {
                 return Poll::Ready(());
             }
-            self.0.as_mut().reset(deadline);
+            self.0.reset(deadline);
         }
     }
 }
@@ -149,6 +149,7 @@ impl Alarm {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataplane::reactor;
     use std::{future::poll_fn, time::Duration};
 
     #[tokio::test]
@@ -173,14 +174,16 @@ mod tests {
         assert_eq!((output.total, output.bytes.capacity()), (50_000, 0));
     }
 
-    #[tokio::test]
-    async fn an_alarm_follows_a_deadline_that_moves_both_ways() {
+    #[test]
+    fn an_alarm_follows_a_deadline_that_moves_both_ways() {
         let start = Instant::now();
         let unit = Duration::from_millis(15);
-        let mut alarm = Alarm::new(start + 10_000 * unit);
-        poll_fn(|cx| alarm.poll(cx, start + 2 * unit)).await;
-        assert!((2 * unit..5000 * unit).contains(&start.elapsed()), "earlier than it was set for at first");
-        poll_fn(|cx| alarm.poll(cx, start + 6 * unit)).await;
-        assert!(start.elapsed() >= 6 * unit, "and later again");
+        reactor::run(async {
+            let mut alarm = Alarm::new(start + 10_000 * unit);
+            poll_fn(|cx| alarm.poll(cx, start + 2 * unit)).await;
+            assert!((2 * unit..5000 * unit).contains(&start.elapsed()), "earlier than it was set for at first");
+            poll_fn(|cx| alarm.poll(cx, start + 6 * unit)).await;
+            assert!(start.elapsed() >= 6 * unit, "and later again");
+        });
     }
 }

@@ -27,6 +27,7 @@ mod log;
 mod parking;
 mod proxy_protocol;
 mod quiet;
+mod reactor;
 mod sources;
 mod tcp;
 #[cfg(test)]

@@ -1,23 +1,30 @@
 //! Clients that have been idle for a while, in as little memory as it takes.
 //!
-//! A connection under way is a task of the runtime with a timer and a registration of its own, some two kilobytes. Most
+//! A connection under way is a task with a timer and a place in the reactor, some two kilobytes. Most
 //! connections of a busy site are idle most of the time, so one that has been for a second is parked: what is known of it
 //! stands in one row of a table, its socket is watched by one epoll set that all of them share, and a task is made for it
 //! again when it has something to say.
 
-use super::worker::{Worker, WorkerShared};
+use super::{
+    reactor::{Side, Watched, sleep},
+    worker::{Worker, WorkerShared},
+};
 use crate::kernel::{epoll::ReadableSet, memory};
 use std::{
     cell::{Cell, RefCell},
+    future::poll_fn,
     io,
     net::TcpStream,
     rc::Rc,
     sync::Arc,
+    time::Duration,
 };
 use tokio::time::Instant;
 
 /// So many ended tasks are a megabyte or two.
 const MANY: usize = 1000;
+/// Before watching is tried again when it has failed.
+const BACK_OFF: Duration = Duration::from_millis(50);
 
 /// A connection that can be parked.
 pub(super) trait Parked {
@@ -31,7 +38,7 @@ pub(super) trait Parked {
 
 /// The parked connections of one worker.
 pub(super) struct Parking<T> {
-    readable: ReadableSet,
+    readable: Watched<ReadableSet>,
     table: RefCell<Table<T>>,
     shared: Arc<WorkerShared>,
     /// Parked since memory was given back last.
@@ -44,17 +51,17 @@ struct Table<T> {
 }
 
 impl<T: Parked> Parking<T> {
-    /// An empty one. To be called within the runtime that [`Parking::watch`] will run in; fails if no descriptor is left.
+    /// An empty one. Fails if no descriptor is left.
     pub(super) fn new(shared: Arc<WorkerShared>) -> io::Result<Self> {
         let table = RefCell::new(Table { places: Vec::new(), free: Vec::new() });
-        Ok(Self { readable: ReadableSet::new()?, table, shared, freed: Cell::new(0) })
+        Ok(Self { readable: Watched::new(ReadableSet::new()?), table, shared, freed: Cell::new(0) })
     }
 
     /// Parks a connection. If the kernel has no memory to watch it with, it is closed.
     pub(super) fn park(&self, connection: T) {
         let mut table = self.table.borrow_mut();
         let place = table.free.pop().unwrap_or(table.places.len() as u32);
-        if let Err(error) = self.readable.add(connection.socket(), place.into()) {
+        if let Err(error) = self.readable.get().add(connection.socket(), place.into()) {
             tracing::debug!(%error, "cannot park a connection");
             table.free.push(place);
             return;
@@ -74,8 +81,13 @@ impl<T: Parked> Parking<T> {
                 connection.resume(worker);
             }
         };
-        // It fails only when the runtime ends.
-        while self.readable.readable(resume).await.is_ok() {}
+        loop {
+            // Some of them at a time. Fails only if the set cannot be watched, and then nothing can be heard of any.
+            if let Err(error) = poll_fn(|cx| self.readable.poll(cx, Side::Read, |set| set.ready(resume))).await {
+                tracing::error!(%error, "cannot watch parked connections");
+                sleep(BACK_OFF).await;
+            }
+        }
     }
 
     /// Closes those whose time is over. When many tasks have ended, as after a burst, their memory is given back.
@@ -105,7 +117,7 @@ impl<T: Parked> Parking<T> {
         table.free.push(place as u32);
         self.shared.parked.sub(1);
         // Fails only for a socket that is not in the set.
-        let _ = self.readable.remove(connection.socket());
+        let _ = self.readable.get().remove(connection.socket());
         Some(connection)
     }
 }

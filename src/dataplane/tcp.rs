@@ -9,6 +9,7 @@ use super::{
     io::{Alarm, Output, Transport, poll_read_with},
     log::{End, Entry, note},
     quiet::Exchanging,
+    reactor::{TcpStream, now},
     sources::{Full, Seat},
     traffic::{BackendShard, ListenerShard, Sharded},
     upstream::{BusyUpstream, Tries, leaves},
@@ -23,7 +24,6 @@ use std::{
     task::{Context, Poll, ready},
     time::Duration,
 };
-use tokio::{net::TcpStream, time::Instant};
 
 /// For so long a connection counts as an exchange: a move of the VIP should not meet its first words.
 pub(super) const YOUTH: Duration = Duration::from_secs(1);
@@ -163,7 +163,7 @@ impl Relay {
         mut young: Option<&mut Exchanging>,
         mut count: impl FnMut(u64, u64),
     ) -> io::Result<()> {
-        let mut last = Instant::now();
+        let mut last = now();
         let grown_up = last + YOUTH;
         let mut alarm = Alarm::new(grown_up.min(last + timeout));
         poll_fn(|cx| {
@@ -172,7 +172,7 @@ impl Relay {
             let take = std::mem::take::<u64>;
             let (to_backend, to_client) = (take(&mut self.forth.held.total), take(&mut self.back.held.total));
             if to_backend + to_client > 0 {
-                last = Instant::now();
+                last = now();
                 count(to_backend, to_client);
             }
             let (forth, back) = (forth?, back?);

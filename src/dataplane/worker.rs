@@ -1,4 +1,4 @@
-//! One OS thread with its own runtime: its own listening sockets, its own client connections, its own connections to
+//! One OS thread with its own reactor: its own listening sockets, its own client connections, its own connections to
 //! backends. Workers share counters and configuration and wait for each other never.
 
 use super::{
@@ -6,6 +6,7 @@ use super::{
     config::{Listening, Pool},
     http::Idle,
     parking::Parking,
+    reactor::{Reactor, Sleep, TcpListener, sleep, spawn_local, timeout},
     traffic::Counter,
     upstream::{IdleBudget, LocalPool},
 };
@@ -23,10 +24,8 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    runtime::{Builder, Handle, LocalOptions},
     sync::{Notify, mpsc, oneshot},
-    task::JoinHandle,
-    time::{Instant, MissedTickBehavior},
+    time::Instant,
 };
 
 /// How often a worker proves that it is alive and looks after its idle connections.
@@ -34,8 +33,8 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// What the control thread asks of a worker.
 pub(super) enum Command {
-    /// Accept from this socket, which is registered with this worker's runtime.
-    Open(Arc<Listening>, tokio::net::TcpListener),
+    /// Accept from this socket, which does not block.
+    Open(Arc<Listening>, std::net::TcpListener),
     /// Take what waits in the queue of this socket, and close it.
     Close(SocketAddr),
     /// Pools have changed, and these are all there are: see to the idle connections.
@@ -48,7 +47,6 @@ pub(super) enum Command {
 pub(super) struct WorkerHandle {
     /// Unbounded, for it carries only what the control thread does, which waits for no worker.
     commands: mpsc::UnboundedSender<Command>,
-    pub(super) runtime: Handle,
     pub(super) shared: Arc<WorkerShared>,
     thread: Mutex<Option<thread::JoinHandle<()>>>,
 }
@@ -72,30 +70,25 @@ pub(super) struct Terms {
 }
 
 impl WorkerHandle {
-    /// Starts the thread, and waits until its runtime is there.
+    /// Starts the thread, and waits until its reactor is there.
     pub(super) fn start(terms: Terms) -> io::Result<Self> {
         let (commands, receiver) = mpsc::unbounded_channel();
         let (ready, is_ready) = std::sync::mpsc::sync_channel(1);
         let shared = Arc::new(WorkerShared::default());
         let theirs = shared.clone();
         let body = move || {
-            let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
-                Ok(runtime) => runtime,
+            let parts = Reactor::new().and_then(|reactor| Ok((reactor, Parking::new(theirs.clone())?)));
+            let (reactor, parking) = match parts {
+                Ok(parts) => parts,
                 Err(error) => return drop(ready.send(Err(error))),
             };
-            let inside = runtime.enter();
-            let parking = match Parking::new(theirs.clone()) {
-                Ok(parking) => parking,
-                Err(error) => return drop(ready.send(Err(error))),
-            };
-            drop(inside);
-            let _ = ready.send(Ok(runtime.handle().clone()));
+            let _ = ready.send(Ok(()));
             let worker = Rc::new(Worker::new(terms, theirs, parking));
-            runtime.block_on(worker.run(receiver));
+            reactor.block_on(worker.run(receiver));
         };
         let thread = thread::Builder::new().name(format!("worker{}", terms.index)).spawn(body)?;
-        let runtime = is_ready.recv().map_err(|_| io::Error::other("a worker ended before it began"))??;
-        Ok(Self { commands, runtime, shared, thread: Mutex::new(Some(thread)) })
+        is_ready.recv().map_err(|_| io::Error::other("a worker ended before it began"))??;
+        Ok(Self { commands, shared, thread: Mutex::new(Some(thread)) })
     }
 
     /// False if the worker has ended.
@@ -196,19 +189,25 @@ impl Worker {
     }
 
     async fn run(self: Rc<Self>, mut commands: mpsc::UnboundedReceiver<Command>) {
-        let mut listeners: HashMap<SocketAddr, (oneshot::Sender<()>, JoinHandle<()>)> = HashMap::new();
-        let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // By address: dropping the first end asks it to close, the second resolves when it has.
+        let mut listeners: HashMap<SocketAddr, (oneshot::Sender<()>, oneshot::Receiver<()>)> = HashMap::new();
         let worker = self.clone();
-        tokio::task::spawn_local(async move { worker.parking.watch(&worker).await });
+        spawn_local(async move { worker.parking.watch(&worker).await });
+        self.tick();
+        let mut tick = sleep(TICK);
         let grace = loop {
             tokio::select! {
                 command = commands.recv() => match command {
                     Some(Command::Open(listening, socket)) => {
                         let (close, closed) = oneshot::channel();
                         let address = listening.address;
-                        let accepting = tokio::task::spawn_local(accept::run(socket, listening, self.clone(), closed));
-                        listeners.insert(address, (close, accepting));
+                        let (done, ended) = oneshot::channel();
+                        let accepting = accept::run(TcpListener::new(socket), listening, self.clone(), closed);
+                        spawn_local(async move {
+                            accepting.await;
+                            drop(done);
+                        });
+                        listeners.insert(address, (close, ended));
                     }
                     Some(Command::Close(address)) => drop(listeners.remove(&address)),
                     Some(Command::Refresh(present)) => self.refresh(&present),
@@ -216,25 +215,31 @@ impl Worker {
                     // The last handle is gone, and with it whoever could tell this worker anything.
                     None => break Duration::ZERO,
                 },
-                _ = tick.tick() => self.tick(),
+                () = &mut tick => {
+                    self.tick();
+                    tick = sleep(TICK);
+                }
             }
         };
         self.stopping.set(true);
-        for (close, accepting) in listeners.into_values() {
+        for (close, ended) in listeners.into_values() {
             drop(close);
-            let _ = accepting.await;
+            let _ = ended.await;
         }
-        // What is left after it ends with the runtime.
-        let _ = tokio::time::timeout(grace, self.idle(tick)).await;
+        // What is left after it ends with the reactor.
+        let _ = timeout(grace, self.idle(tick)).await;
         self.parking.clear();
     }
 
     /// Waits until no work is under way, alive meanwhile.
-    async fn idle(&self, mut tick: tokio::time::Interval) {
+    async fn idle(&self, mut tick: Sleep) {
         while self.working.get() > 0 {
             tokio::select! {
                 () = self.ended.notified() => {}
-                _ = tick.tick() => self.tick(),
+                () = &mut tick => {
+                    self.tick();
+                    tick = sleep(TICK);
+                }
             }
         }
     }

@@ -11,6 +11,7 @@
 //! fence ──── an address is used only while it is leased; over nft, which is nftables over netlink
 //! ping ───── ICMP echo
 //! rx ─────── how much a device has received
+//! stream ─── accepting a connection
 //! instance ─ one agent per network namespace
 //! datagram ─ UDP: many at once, and what ICMP says of those that were sent
 //! alarm ──── waiting for a moment; epoll: for one of many sockets
@@ -41,6 +42,7 @@ mod nft;
 mod raw;
 pub mod realtime;
 pub mod rx;
+pub mod stream;
 #[cfg(test)]
 pub(crate) mod testing;
 

@@ -15,6 +15,7 @@ use crate::{
         io::{Alarm, Output, Transport, poll_read_with, with_scratch},
         log::{End, Entry, note},
         quiet::Exchanging,
+        reactor::now,
         tcp::{Counted, YOUTH},
         worker::{OpenConnection, Worker, Working},
     },
@@ -85,7 +86,7 @@ impl<S: Transport> Client<S> {
             input: early,
             output: Output::default(),
             requests: Requests::default(),
-            alarm: Alarm::new(Instant::now() + YOUTH.min(timeouts.request)),
+            alarm: Alarm::new(now() + YOUTH.min(timeouts.request)),
             timeouts,
             exchanging,
             working: Some(working),
@@ -99,7 +100,7 @@ impl<S: Transport> Client<S> {
 
     /// Waits for a whole head and decides.
     pub(super) async fn next_request(&mut self) -> Step {
-        let begin = Instant::now();
+        let begin = now();
         if self.counted.is_too_much() {
             return self.too_much(begin);
         }
@@ -111,7 +112,7 @@ impl<S: Transport> Client<S> {
                 return step;
             }
             if head_began.is_none() && !self.input.is_empty() {
-                head_began = Some(Instant::now());
+                head_began = Some(now());
             }
             let deadline = match head_began {
                 Some(began) => began + self.timeouts.request,
@@ -160,7 +161,7 @@ impl<S: Transport> Client<S> {
         if self.worker.wants_rid() && self.input.is_empty() && self.requests.between_requests() {
             return;
         }
-        let deadline = Instant::now() + LINGER;
+        let deadline = now() + LINGER;
         let mut left = LINGER_BYTES;
         poll_fn(|cx| {
             if ready!(Pin::new(&mut self.stream).poll_shutdown(cx)).is_err() {
@@ -198,7 +199,7 @@ impl<S: Transport> Client<S> {
 
     /// Writes what is held, unless the client takes nothing for too long.
     async fn flush(&mut self) -> io::Result<()> {
-        let deadline = Instant::now() + self.timeouts.idle;
+        let deadline = now() + self.timeouts.idle;
         poll_fn(|cx| {
             if let Poll::Ready(done) = self.output.poll_flush(cx, &mut self.stream) {
                 return Poll::Ready(done);
@@ -239,7 +240,7 @@ impl<S: Transport> Client<S> {
     /// just now.
     fn take(&mut self, input: &[u8], began: Option<Instant>) -> (usize, Option<Step>) {
         // The clock is read for the log alone.
-        let began = || began.unwrap_or_else(Instant::now);
+        let began = || began.unwrap_or_else(now);
         let mut bodiless = false;
         let (taken, step) = match self.requests.next(input) {
             Ok((taken, RequestEvent::Head(request))) => {
@@ -328,7 +329,7 @@ impl Place<'_> {
         let keep_alive = (request.persistent && request.is_bodiless()).then_some(request.version);
         let answer = |page| Step::Answer { page, head_only: request.method == "HEAD", keep_alive };
         if let Some(sources) = &service.sources
-            && let Err(wait) = sources.request(self.way.client, Instant::now())
+            && let Err(wait) = sources.request(self.way.client, now())
         {
             service.counters.shard(self.worker.index).limited.add(1);
             return answer(Page::limited(wait));

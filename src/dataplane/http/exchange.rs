@@ -21,6 +21,7 @@ use super::{
 use crate::dataplane::{
     io::{Transport, poll_read_with},
     log::note,
+    reactor::now,
     upstream::Upstream,
 };
 use std::{
@@ -28,7 +29,6 @@ use std::{
     rc::Rc,
     task::{Context, Poll, ready},
 };
-use tokio::time::Instant;
 
 /// How it ended. `answered`: the head of a response has gone out to the client, so no other one can.
 #[derive(Debug)]
@@ -92,7 +92,7 @@ impl<'a, S: Transport, B: Transport> Exchange<'a, S, B> {
             }
             let last = match last {
                 Some(last) if moved == 0 => last,
-                _ => *last.insert(Instant::now()),
+                _ => *last.insert(now()),
             };
             let limit = match self.waiting {
                 Waiting::Client => self.client.timeouts.idle,

@@ -16,10 +16,10 @@ use super::{
 use crate::dataplane::{
     io::Transport,
     log::{End, Entry, note},
+    reactor::TcpStream,
     upstream::{BusyUpstream, Caller, ConnectError, NoPlace, Tries, Upstream, View, leaves},
 };
 use std::{rc::Rc, sync::Arc};
-use tokio::net::TcpStream;
 
 /// A request that is to be forwarded.
 pub(super) struct Job {

@@ -6,11 +6,12 @@ use crate::dataplane::{
     io::{Alarm, Output},
     parking::Parked,
     quiet::Exchanging,
+    reactor::{TcpStream, spawn_local},
     tcp::Counted,
     worker::{OpenConnection, Worker},
 };
 use std::{net::SocketAddr, rc::Rc, sync::Arc};
-use tokio::{net::TcpStream, time::Instant};
+use tokio::time::Instant;
 
 /// A connection between requests, or before its first.
 pub(in crate::dataplane) struct Idle {
@@ -24,18 +25,17 @@ pub(in crate::dataplane) struct Idle {
 }
 
 impl Idle {
-    /// Of a client that has nothing to say. `None`: the runtime does not let go of it, so it is closed.
-    pub(super) fn new(client: Client<TcpStream>, deadline: Instant) -> Option<Self> {
+    /// Of a client that has nothing to say.
+    pub(super) fn new(client: Client<TcpStream>, deadline: Instant) -> Self {
         let Client { stream, address, listening, counted, open, used, .. } = client;
-        Some(Self { stream: stream.into_std().ok()?, address, listening, counted, open, used, deadline })
+        Self { stream: stream.into_std(), address, listening, counted, open, used, deadline }
     }
 
-    /// `None`: the kernel has no memory to watch it with, so it is closed.
-    fn into_client(self, worker: &Rc<Worker>) -> Option<Client<TcpStream>> {
+    fn into_client(self, worker: &Rc<Worker>) -> Client<TcpStream> {
         let Self { stream, address, listening, counted, open, used, deadline } = self;
         let service = listening.service.load_full();
-        Some(Client {
-            stream: TcpStream::from_std(stream).ok()?,
+        Client {
+            stream: TcpStream::new(stream),
             address,
             worker: worker.clone(),
             counted,
@@ -50,7 +50,7 @@ impl Idle {
             open,
             entry: None,
             listening,
-        })
+        }
     }
 }
 
@@ -64,8 +64,6 @@ impl Parked for Idle {
     }
 
     fn resume(self, worker: &Rc<Worker>) {
-        if let Some(client) = self.into_client(worker) {
-            tokio::task::spawn_local(super::go_on(client));
-        }
+        spawn_local(super::go_on(self.into_client(worker)));
     }
 }

@@ -18,6 +18,7 @@ use super::{
     accept::Accepted,
     io::Transport,
     log::note,
+    reactor::TcpStream,
     tcp::{Relay, count},
     upstream::BusyUpstream,
 };
@@ -26,7 +27,7 @@ use forward::Next;
 pub(in crate::dataplane) use idle::Idle;
 pub use origin::origin;
 pub use route::location;
-use tokio::{net::TcpStream, time::Instant};
+use tokio::time::Instant;
 
 /// Serves one connection until it is idle or ends.
 pub(super) fn serve(accepted: Accepted<TcpStream>) -> impl Future<Output = ()> {
@@ -36,9 +37,7 @@ pub(super) fn serve(accepted: Accepted<TcpStream>) -> impl Future<Output = ()> {
 async fn go_on(mut client: Client<TcpStream>) {
     let Some(deadline) = exchanges(&mut client).await else { return };
     let worker = client.worker.clone();
-    if let Some(idle) = Idle::new(client, deadline) {
-        worker.park(idle);
-    }
+    worker.park(Idle::new(client, deadline));
 }
 
 /// One exchange after the other. Until when a connection may wait on that is idle now; `None`: it has ended.

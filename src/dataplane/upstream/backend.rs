@@ -6,11 +6,14 @@ use super::{
     shared::BackendShared,
 };
 use crate::{
-    dataplane::traffic::BackendShard,
+    dataplane::{
+        reactor::{TcpStream, timeout},
+        traffic::BackendShard,
+    },
     model::{Backend, IdleLimits, Name},
 };
 use std::{cell::Cell, io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
-use tokio::{net::TcpStream, time::Instant};
+use tokio::time::Instant;
 
 /// A backend as one worker knows it. It outlives the versions of its pool, for as long as its name and address stay.
 pub(in crate::dataplane) struct Upstream {
@@ -77,7 +80,7 @@ impl Upstream {
 
     /// A new connection.
     pub(in crate::dataplane) async fn connect(&self, limit: Duration) -> Result<TcpStream, ConnectError> {
-        let result = match tokio::time::timeout(limit, TcpStream::connect(self.address)).await {
+        let result = match timeout(limit, TcpStream::connect(self.address)).await {
             Ok(Ok(stream)) => stream.set_nodelay(true).map(|()| stream).map_err(ConnectError::Failed),
             Ok(Err(error)) => Err(ConnectError::Failed(error)),
             Err(_) => Err(ConnectError::Timeout),

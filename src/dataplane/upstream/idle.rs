@@ -1,13 +1,16 @@
 //! Connections to one backend that one worker keeps for the next request.
 
-use crate::{dataplane::traffic::Counter, model::IdleLimits};
+use crate::{
+    dataplane::{reactor::TcpStream, traffic::Counter},
+    model::IdleLimits,
+};
 use std::{
     cell::{Cell, RefCell},
     io,
     mem::MaybeUninit,
     rc::Rc,
 };
-use tokio::{net::TcpStream, time::Instant};
+use tokio::time::Instant;
 
 /// How many connections one worker keeps idle, over all backends: they cost descriptors that clients may need.
 pub(in crate::dataplane) struct IdleBudget {
@@ -107,20 +110,24 @@ fn is_silent(stream: &TcpStream, certain: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
-    use tokio::net::TcpListener;
+    use crate::dataplane::reactor::run;
+    use socket2::SockRef;
+    use std::{
+        net::{TcpListener, TcpStream as Far},
+        time::Duration,
+    };
 
     struct Lab {
         listener: TcpListener,
         /// The backend's ends.
-        far: Vec<TcpStream>,
+        far: Vec<Far>,
         list: IdleList,
         gauge: Counter,
     }
 
-    async fn lab(max: u16, budget: usize) -> Lab {
+    fn lab(max: u16, budget: usize) -> Lab {
         let limits = IdleLimits { max, expiry: Duration::from_secs(30) };
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let list = IdleList::new(limits, IdleBudget::new(budget));
         Lab { listener, far: Vec::new(), list, gauge: Counter::default() }
     }
@@ -129,48 +136,54 @@ mod tests {
         async fn put(&mut self, count: usize) {
             for _ in 0..count {
                 let near = TcpStream::connect(self.listener.local_addr().unwrap()).await.unwrap();
-                self.far.push(self.listener.accept().await.unwrap().0);
+                self.far.push(self.listener.accept().unwrap().0);
                 self.list.put(near, &self.gauge);
             }
         }
     }
 
-    #[tokio::test]
-    async fn no_more_are_kept_than_the_pool_and_the_worker_allow() {
-        for (max, budget, kept) in [(2, 9, 2), (9, 3, 3), (0, 9, 0)] {
-            let mut lab = lab(max, budget).await;
+    #[test]
+    fn no_more_are_kept_than_the_pool_and_the_worker_allow() {
+        run(async {
+            for (max, budget, kept) in [(2, 9, 2), (9, 3, 3), (0, 9, 0)] {
+                let mut lab = lab(max, budget);
+                lab.put(4).await;
+                assert_eq!(lab.gauge.get(), kept);
+                while lab.list.take(true, &lab.gauge).is_some() {}
+                assert_eq!((lab.gauge.get(), lab.list.budget.kept.get()), (0, 0));
+            }
+        });
+    }
+
+    #[test]
+    fn a_lower_limit_takes_effect_with_the_next_sweep_and_spares_the_latest() {
+        run(async {
+            let mut lab = lab(5, 9);
             lab.put(4).await;
-            assert_eq!(lab.gauge.get(), kept);
-            while lab.list.take(true, &lab.gauge).is_some() {}
+            lab.list.set_limits(IdleLimits { max: 1, ..IdleLimits::default() });
+            lab.list.sweep(Instant::now(), &lab.gauge);
+            assert_eq!(lab.gauge.get(), 1);
+            let latest = lab.far.last().unwrap().peer_addr().unwrap();
+            assert_eq!(SockRef::from(&lab.list.take(true, &lab.gauge).unwrap()).local_addr().unwrap().as_socket().unwrap(), latest);
+        });
+    }
+
+    #[test]
+    fn what_is_old_or_closed_goes() {
+        run(async {
+            let mut lab = lab(5, 9);
+            lab.put(3).await;
+            lab.far.remove(0);
+            assert!(lab.list.take(true, &lab.gauge).is_some() && lab.list.take(true, &lab.gauge).is_some());
+            assert!(lab.list.take(true, &lab.gauge).is_none(), "the backend has closed it");
+            lab.put(2).await;
+            let start = Instant::now();
+            for second in [0, 29] {
+                lab.list.sweep(start + Duration::from_secs(second), &lab.gauge);
+                assert_eq!(lab.gauge.get(), 2);
+            }
+            lab.list.sweep(start + Duration::from_secs(30), &lab.gauge);
             assert_eq!((lab.gauge.get(), lab.list.budget.kept.get()), (0, 0));
-        }
-    }
-
-    #[tokio::test]
-    async fn a_lower_limit_takes_effect_with_the_next_sweep_and_spares_the_latest() {
-        let mut lab = lab(5, 9).await;
-        lab.put(4).await;
-        lab.list.set_limits(IdleLimits { max: 1, ..IdleLimits::default() });
-        lab.list.sweep(Instant::now(), &lab.gauge);
-        assert_eq!(lab.gauge.get(), 1);
-        let latest = lab.far.last().unwrap().peer_addr().unwrap();
-        assert_eq!(lab.list.take(true, &lab.gauge).unwrap().local_addr().unwrap(), latest);
-    }
-
-    #[tokio::test]
-    async fn what_is_old_or_closed_goes() {
-        let mut lab = lab(5, 9).await;
-        lab.put(3).await;
-        lab.far.remove(0);
-        assert!(lab.list.take(true, &lab.gauge).is_some() && lab.list.take(true, &lab.gauge).is_some());
-        assert!(lab.list.take(true, &lab.gauge).is_none(), "the backend has closed it");
-        lab.put(2).await;
-        let start = Instant::now();
-        for second in [0, 29] {
-            lab.list.sweep(start + Duration::from_secs(second), &lab.gauge);
-            assert_eq!(lab.gauge.get(), 2);
-        }
-        lab.list.sweep(start + Duration::from_secs(30), &lab.gauge);
-        assert_eq!((lab.gauge.get(), lab.list.budget.kept.get()), (0, 0));
+        });
     }
 }

@@ -6,7 +6,11 @@
 //! server that restarts is bridged by that in most cases, and nobody waits long for one that is gone.
 
 use super::{BusyUpstream, Caller, ConnectError, NoSeat, Upstream, View, queue::Queue};
-use crate::dataplane::{io::poll_read_with, worker::Worker};
+use crate::dataplane::{
+    io::poll_read_with,
+    reactor::{now, sleep, sleep_until},
+    worker::Worker,
+};
 use std::{
     future::{Future, poll_fn},
     pin::pin,
@@ -14,7 +18,7 @@ use std::{
     task::{Poll, ready},
     time::Duration,
 };
-use tokio::{io::AsyncRead, time::Instant};
+use tokio::io::AsyncRead;
 
 /// Before the backends are tried a second time.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -82,7 +86,7 @@ impl Tries {
         let mut seat = view.seat(client, preferred, &self.tried);
         if matches!(seat, Err(NoSeat::Nobody)) && self.refused {
             let pause = (FIRST_PAUSE * (1 << self.pauses.min(8))).min(LONGEST_PAUSE);
-            tokio::time::sleep(pause).await;
+            sleep(pause).await;
             self.pauses += 1;
             self.tried.clear();
             // Meanwhile the pool may have been edited, and for the better.
@@ -133,7 +137,7 @@ async fn wait(
     let pool = &view.pool;
     let local = worker.pool(pool);
     let mut left = pin!(left);
-    let mut deadline = pin!(tokio::time::sleep_until(Instant::now() + view.serving().queue.timeout));
+    let mut deadline = pin!(sleep_until(now() + view.serving().queue.timeout));
     let mut ticket = None;
     loop {
         let view = local.view();
