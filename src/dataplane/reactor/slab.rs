@@ -70,7 +70,7 @@ mod tests {
         let rows: Vec<u32> = (0..3).map(|_| slab.insert_with(|row| row * 10)).collect();
         assert_eq!(rows, [0, 1, 2]);
         assert_eq!((slab.remove(1), slab.remove(1), slab.remove(9)), (Some(10), None, None));
-        assert_eq!((slab.get(0), slab.get(1), slab.get_mut(2).copied()), (Some(&0), None, Some(20)));
+        assert_eq!((slab.get(0).copied(), slab.get(1).copied(), slab.get_mut(2).copied()), (Some(0), None, Some(20)));
         assert_eq!(slab.insert_with(|row| row + 100), 1);
         assert_eq!(slab.get(1), Some(&101));
         assert_eq!(slab.drain(), [0, 101, 20]);
@@ -82,10 +82,10 @@ mod tests {
         let mut slab = Slab::new();
         slab.insert_with(|_| "a");
         assert_eq!(slab.lend(0), Some("a"));
-        assert_eq!((slab.get(0), slab.lend(0)), (None, None));
+        assert_eq!((slab.get(0).copied(), slab.lend(0)), (None, None));
         assert_eq!(slab.insert_with(|_| "b"), 1);
         slab.give_back(0, "a");
-        assert_eq!((slab.get(0), slab.lend(0)), (Some(&"a"), Some("a")));
+        assert_eq!((slab.get(0).copied(), slab.lend(0)), (Some("a"), Some("a")));
         slab.release(0);
         assert_eq!(slab.insert_with(|_| "c"), 0);
     }

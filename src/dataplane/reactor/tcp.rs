@@ -58,6 +58,11 @@ impl TcpStream {
         SockRef::from(self).set_linger(Some(Duration::ZERO))
     }
 
+    #[cfg(test)]
+    pub(super) fn is_watched(&self) -> bool {
+        self.0.is_watched()
+    }
+
     /// No reactor's any more; it still does not block.
     pub(in crate::dataplane) fn into_std(self) -> std::net::TcpStream {
         self.0.into_inner()

@@ -178,6 +178,11 @@ impl<F: AsFd> Watched<F> {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn is_watched(&self) -> bool {
+        self.place.get().is_some()
+    }
+
     fn flags(&self) -> &Cell<u8> {
         self.place.get().map_or(&self.flags, |place| &place.source.flags)
     }
