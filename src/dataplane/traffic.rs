@@ -82,6 +82,7 @@ counted!(BackendShard of BackendTraffic {
     idle,
     connections,
     connect_errors,
+    port_exhausted,
     requests,
     retries,
     redispatches,

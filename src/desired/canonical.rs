@@ -3,6 +3,7 @@
 //! digests are made over and what the last good objects are kept as; the decoder reads it back.
 
 mod around;
+mod connecting;
 
 use super::{
     Object,
@@ -63,10 +64,12 @@ fn listener(listener: &Listener) -> ListenerSpec {
         routes: listener.routes.iter().map(route).collect(),
         access_log: listener.access_log.as_ref().map(around::access_log),
         limits: around::limits(listener.limits),
+        tcp_keepalive: connecting::keepalive(listener.tcp),
         timeouts: unless_empty(ListenerTimeoutsSpec {
             request: duration(limits.request, default.request),
             idle: duration(limits.idle, default.idle),
             tunnel: duration(limits.tunnel, default.tunnel),
+            tcp_user_timeout: connecting::user_timeout(listener.tcp),
         }),
     }
 }
@@ -95,7 +98,7 @@ fn redirect(redirect: &Redirect) -> RedirectSpec {
 }
 
 fn pool_spec(pool: &Pool) -> PoolSpec {
-    let default = PoolTimeouts::default();
+    let (default, how) = (PoolTimeouts::default(), &pool.serving.connecting);
     PoolSpec {
         balance: match pool.balance {
             Balance::RoundRobin => None,
@@ -112,6 +115,7 @@ fn pool_spec(pool: &Pool) -> PoolSpec {
         timeouts: unless_empty(PoolTimeoutsSpec {
             connect: duration(pool.timeouts.connect, default.connect),
             response: duration(pool.timeouts.response, default.response),
+            tcp_user_timeout: connecting::user_timeout(how.tcp),
         }),
         retries: unless(pool.serving.retries, Serving::default().retries).map(Into::into),
         idle: idle(pool.serving.idle),
@@ -119,6 +123,9 @@ fn pool_spec(pool: &Pool) -> PoolSpec {
         slow_start: pool.serving.slow_start.map(format_duration),
         ejection: pool.serving.ejection.map(ejection),
         resolve: unless_empty(ResolveSpec { interval: duration(pool.serving.resolve, Serving::default().resolve) }),
+        source_address: connecting::sources(how),
+        proxy_protocol: connecting::proxy(how),
+        tcp_keepalive: connecting::keepalive(how.tcp),
     }
 }
 

@@ -30,7 +30,16 @@ pub(super) fn pool(pool: &str, backends: &[&str]) -> Pool {
 
 pub(super) fn listener(port: u16, protocol: Protocol, pool: &str) -> Listener {
     let (timeouts, limits) = (ListenerTimeouts::default(), crate::model::SourceLimits::default());
-    Listener { port, protocol, pool: Some(name(pool)), routes: Vec::new(), timeouts, access_log: None, limits }
+    Listener {
+        port,
+        protocol,
+        pool: Some(name(pool)),
+        routes: Vec::new(),
+        timeouts,
+        access_log: None,
+        limits,
+        tcp: Default::default(),
+    }
 }
 
 /// A Vip on `eth0`, with HTTP on port 80 for the pool `web`.

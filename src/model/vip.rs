@@ -1,4 +1,4 @@
-use super::{AccessLog, Name, SourceLimits};
+use super::{AccessLog, Name, SourceLimits, TcpOptions};
 use std::{net::IpAddr, time::Duration};
 
 /// A virtual IP: one or more addresses that move between nodes as a unit, and what listens on them.
@@ -92,6 +92,8 @@ pub struct Listener {
     pub access_log: Option<AccessLog>,
     /// How much one client may have.
     pub limits: SourceLimits,
+    /// What the kernel does for the connections that are accepted.
+    pub tcp: TcpOptions,
 }
 
 /// What a listener speaks.

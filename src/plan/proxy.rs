@@ -82,6 +82,7 @@ mod tests {
             timeouts: ListenerTimeouts::default(),
             access_log: None,
             limits: SourceLimits::default(),
+            tcp: Default::default(),
         }];
         desired
     }

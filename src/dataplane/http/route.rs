@@ -117,7 +117,16 @@ mod tests {
     fn routes(routes: Vec<Route>) -> Routes {
         let timeouts = ListenerTimeouts::default();
         let (protocol, limits) = (Protocol::Http, SourceLimits::default());
-        let listener = Listener { port: 80, protocol, pool: None, routes, timeouts, access_log: None, limits };
+        let listener = Listener {
+            port: 80,
+            protocol,
+            pool: None,
+            routes,
+            timeouts,
+            access_log: None,
+            limits,
+            tcp: Default::default(),
+        };
         Routes::new(&listener, &BTreeMap::new())
     }
 

@@ -61,6 +61,7 @@ impl Setup {
             timeouts: ListenerTimeouts::default(),
             access_log: None,
             limits: SourceLimits::default(),
+            tcp: Default::default(),
         };
         Self { listener, pool, down: BTreeSet::new() }
     }

@@ -1,6 +1,7 @@
 //! The data plane over real sockets on loopback, between scripted backends and scripted clients.
 
 mod bodies;
+mod connecting;
 mod early;
 mod edits;
 mod ejection;

@@ -1,5 +1,6 @@
 use super::{
     Findings, around,
+    connecting::tcp_options,
     text::{self, Complaint},
 };
 use crate::{
@@ -40,6 +41,8 @@ fn listener(at: &Pointer, spec: &ListenerSpec, findings: &mut Findings<'_>) -> O
     let timeouts = timeouts(&at.key("timeouts"), spec.timeouts.as_ref(), findings);
     let access_log = around::access_log(&at.key("accessLog"), spec.access_log.as_ref(), findings);
     let limits = around::limits(&at.key("limits"), spec, findings);
+    let user_timeout = spec.timeouts.as_ref().and_then(|timeouts| timeouts.tcp_user_timeout.as_deref());
+    let tcp = tcp_options(at, spec.tcp_keepalive.as_ref(), user_timeout, findings);
     Some(Listener {
         port: port?,
         protocol,
@@ -48,6 +51,7 @@ fn listener(at: &Pointer, spec: &ListenerSpec, findings: &mut Findings<'_>) -> O
         timeouts: timeouts?,
         access_log: access_log?,
         limits: limits?,
+        tcp: tcp?,
     })
 }
 

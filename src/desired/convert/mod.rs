@@ -3,6 +3,7 @@
 
 mod around;
 mod checks;
+mod connecting;
 mod listener;
 mod peer;
 mod pool;

@@ -7,6 +7,7 @@
 
 mod around;
 mod checks;
+mod connecting;
 mod document;
 mod peer;
 mod pool;
@@ -18,6 +19,7 @@ pub(super) use around::{
     StdoutSpec,
 };
 pub(super) use checks::{BeginsSpec, ExpectBytesSpec, MysqlCheckSpec, SmtpCheckSpec, TcpCheckSpec};
+pub(super) use connecting::{ProxyProtocolSpec, SourceAddressSpec, TcpKeepaliveSpec};
 pub use document::{document, file_name};
 pub(super) use peer::{HeartbeatSpec, PeerSpec};
 pub(super) use pool::{

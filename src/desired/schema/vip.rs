@@ -1,4 +1,4 @@
-use super::{AccessLogSpec, SourceLimitsSpec};
+use super::{AccessLogSpec, SourceLimitsSpec, TcpKeepaliveSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
@@ -93,6 +93,9 @@ pub(in crate::desired) struct ListenerSpec {
     /// How much one client may have. Default: as much as it likes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::desired) limits: Option<SourceLimitsSpec>,
+    /// Whether the kernel asks clients that are silent if they are still there. Default: it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::desired) tcp_keepalive: Option<TcpKeepaliveSpec>,
 }
 
 /// What clients speak.
@@ -207,4 +210,9 @@ pub(in crate::desired) struct ListenerTimeoutsSpec {
     /// For a TCP or upgraded connection without a byte in either direction. Default "1h".
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::desired) tunnel: Option<String>,
+    /// For what was sent to be acknowledged, before the connection is given up. Default: as long as the kernel
+    /// retransmits, about a quarter of an hour.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["30s"]))]
+    pub(in crate::desired) tcp_user_timeout: Option<String>,
 }
