@@ -143,6 +143,7 @@ fn sink(to: LogTarget) -> (Sinks, Arc<Sink>) {
     (sinks, sink)
 }
 
+#[expect(clippy::disallowed_methods, reason = "a test's patience")]
 fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !condition() {
@@ -252,6 +253,7 @@ fn a_syslog_gets_datagrams_and_is_found_again_when_it_was_started_anew() {
     });
 }
 
+#[expect(clippy::disallowed_methods, reason = "a test's patience")]
 #[test]
 fn a_target_that_hangs_costs_lines_and_no_time() {
     let directory = tempfile::tempdir().unwrap();

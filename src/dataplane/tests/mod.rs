@@ -1,7 +1,11 @@
 //! The data plane over real sockets on loopback, between scripted backends and scripted clients.
 
 mod bodies;
+<<<<<<< HEAD
 mod connecting;
+=======
+mod bulk;
+>>>>>>> perf
 mod early;
 mod edits;
 mod ejection;
@@ -14,6 +18,8 @@ mod parking;
 mod recorder;
 mod requests;
 mod retries;
+mod slow;
 mod smuggling;
 mod sources;
 mod tcp;
+mod websocket;
