@@ -5,7 +5,7 @@
 //! replay of `corpus/` in `cargo test`, and the mutating runner there.
 
 use lbagent::dataplane::http::engine::{
-    Asked, BadResponse, BodyReader, BodyWriter, Forwarding, Framing, MAX_FIELDS, MAX_HEAD, Part, Refusal, Reply,
+    Asked, BadResponse, BodyReader, BodyWriter, Forwarding, Framing, Keep, MAX_FIELDS, MAX_HEAD, Part, Refusal, Reply,
     RequestEvent, Requests, ResponseEvent, Responses, Version,
 };
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -111,8 +111,13 @@ impl Kind {
     }
 }
 
-fn forwarding() -> Forwarding {
-    Forwarding { client: [192, 0, 2, 9].into(), local: ([198, 51, 100, 10], 80).into(), scheme: "http" }
+fn forwarding() -> Forwarding<'static> {
+    Forwarding {
+        client: [192, 0, 2, 9].into(),
+        local: ([198, 51, 100, 10], 80).into(),
+        scheme: "http",
+        app_cookie: None,
+    }
 }
 
 fn read_requests<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Read {
@@ -219,7 +224,7 @@ struct Answered {
 
 fn read_response<'a>(asked: Asked, version: Version, pieces: impl Iterator<Item = &'a [u8]>) -> Answered {
     let (mut responses, mut read, mut held) = (Responses::new(asked), Answered::default(), Vec::new());
-    let reply = Reply { version, keep_alive: true, cookie: None };
+    let reply = Reply { version, keep_alive: true, keep: Keep::Nothing };
     for piece in pieces {
         held.extend_from_slice(piece);
         let mut at = 0;
@@ -239,12 +244,12 @@ fn read_response<'a>(asked: Asked, version: Version, pieces: impl Iterator<Item 
             let mut head = Vec::new();
             match event {
                 ResponseEvent::Interim(interim) => {
-                    interim.write_interim(&mut head);
+                    interim.write_interim(Keep::Nothing, &mut head);
                     read.heads.push(head);
                 }
                 ResponseEvent::Switch(switch) => {
                     assert!(asked.upgrade, "nobody asked for it");
-                    switch.write_switch(&mut head);
+                    switch.write_switch(Keep::Nothing, &mut head);
                     read.heads.push(head);
                     read.switched = true;
                 }

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-/// FNV-1a, finished so that all bits depend on all of the input.
-pub(super) fn bytes(input: &[u8]) -> u64 {
+/// Of some bytes: FNV-1a, finished so that all bits depend on all of the input.
+pub fn bytes(input: &[u8]) -> u64 {
     let fnv = input
         .iter()
         .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3));

@@ -8,15 +8,24 @@
 //!
 //! A new algorithm is one file and one line in [`algorithm`].
 
+mod first;
 mod hash;
+#[cfg(test)]
+mod hash_tests;
+mod header;
 mod leastconn;
 mod random;
+mod rendezvous;
 mod roundrobin;
 mod source;
 #[cfg(test)]
 mod tests;
+mod uri;
 
-use crate::model::{Balance, PoolConfig};
+pub use hash::bytes as key;
+
+use crate::model::{Balance, PoolConfig, Sticky};
+use rendezvous::Rendezvous;
 use std::net::IpAddr;
 
 /// A backend that may be chosen.
@@ -34,6 +43,8 @@ pub struct Member {
 pub struct Ask<'a> {
     /// Who asks.
     pub client: IpAddr,
+    /// The [`key`] of what the algorithm goes by in a request, if it does and that is there.
+    pub key: Option<u64>,
     /// Requests and connections that the backend at this place of `Pool::backends` is busy with.
     pub load: &'a dyn Fn(usize) -> u32,
     /// Places in `Pool::backends` that were tried in vain for this request.
@@ -61,12 +72,15 @@ trait Algorithm {
 
 /// The table of algorithms. `seed` tells the workers of a process apart, so that they do not all begin with the same
 /// backend.
-fn algorithm(balance: Balance, members: &[Member], seed: u64) -> Box<dyn Algorithm> {
+fn algorithm(balance: &Balance, members: &[Member], seed: u64) -> Box<dyn Algorithm> {
     match balance {
         Balance::RoundRobin => Box::new(roundrobin::RoundRobin::new(members, seed)),
         Balance::LeastConn => Box::new(leastconn::LeastConn::new(seed)),
-        Balance::Source => Box::new(source::Source),
         Balance::Random => Box::new(random::Random::new(members, seed)),
+        Balance::Source => Box::new(source::Source::new(members)),
+        Balance::Uri { .. } => Box::new(uri::Uri::new(members)),
+        Balance::Header(_) => Box::new(header::Header::new(members, seed)),
+        Balance::First => Box::new(first::First),
     }
 }
 
@@ -74,14 +88,19 @@ fn algorithm(balance: Balance, members: &[Member], seed: u64) -> Box<dyn Algorit
 pub struct Picker {
     members: Vec<Member>,
     algorithm: Box<dyn Algorithm>,
+    /// Where clients are kept by their address, whatever the algorithm: by the weights of the file, for a weight that
+    /// grows while a backend warms up would move them.
+    homes: Option<(Vec<Member>, Rendezvous)>,
 }
 
 impl Picker {
     /// Of the pool as it is now.
     pub fn new(config: &PoolConfig, seed: u64) -> Self {
         let members = members(config);
-        let algorithm = algorithm(config.pool.balance, &members, seed);
-        Self { members, algorithm }
+        let algorithm = algorithm(&config.pool.balance, &members, seed);
+        let is_sticky = config.pool.sticky == Some(Sticky::Source);
+        let homes = is_sticky.then(|| (members.clone(), Rendezvous::new(&members)));
+        Self { members, algorithm, homes }
     }
 
     /// Gives the members other weights, by their place in `Pool::backends`, of any scale but not 0.
@@ -90,6 +109,14 @@ impl Picker {
             member.weight = weight(member.index);
         }
         self.algorithm.reweigh(&self.members);
+    }
+
+    /// The place in `Pool::backends` where this client is kept by its address; `None` if the pool does not do that, or
+    /// everything was tried.
+    pub fn home(&self, client: IpAddr, tried: &[usize]) -> Option<usize> {
+        let (members, rendezvous) = self.homes.as_ref()?;
+        let ask = Ask { client, key: None, load: &|_| 0, tried };
+        Some(members[rendezvous.choose(members, hash::address(client), &ask)?].index)
     }
 
     /// The place in `Pool::backends` of the choice; `None` if there is nothing (left) to choose from.

@@ -82,13 +82,14 @@ async fn backend(
 ) -> Result<(TcpStream, BusyUpstream), End> {
     let pool = listening.service.load().routes.fallback().cloned().ok_or(End::NO_CONNECTION)?;
     let view = worker.pool(&pool).view();
+    let home = view.home(client.ip());
     let mut tries = Tries::default();
     let ends = Ends { client, here: listening.address };
     note(entry, |entry| entry.asks(&view));
     loop {
-        let busy = match tries.at_once(&view, client.ip(), None) {
+        let busy = match tries.at_once(&view, client.ip().into(), home.as_ref()) {
             Some(busy) => busy,
-            None => Box::pin(tries.next(worker, &view, client.ip(), None, leaves(stream, held, true)))
+            None => Box::pin(tries.next(worker, &view, client.ip().into(), home.as_ref(), leaves(stream, held, true)))
                 .await
                 .map_err(|none| End::no_place(&none))?,
         };

@@ -100,16 +100,8 @@ fn redirect(redirect: &Redirect) -> RedirectSpec {
 fn pool_spec(pool: &Pool) -> PoolSpec {
     let (default, how) = (PoolTimeouts::default(), &pool.serving.connecting);
     PoolSpec {
-        balance: match pool.balance {
-            Balance::RoundRobin => None,
-            Balance::LeastConn => Some(BalanceSpec::LeastConn),
-            Balance::Source => Some(BalanceSpec::Source),
-            Balance::Random => Some(BalanceSpec::Random),
-        },
-        sticky: pool
-            .sticky
-            .as_ref()
-            .map(|Sticky::Cookie { name }| StickySpec { cookie: CookieSpec { name: name.clone() } }),
+        balance: balance(&pool.balance),
+        sticky: pool.sticky.as_ref().map(sticky),
         check: check(&pool.check),
         backends: pool.backends.iter().map(backend).collect(),
         timeouts: unless_empty(PoolTimeoutsSpec {
@@ -126,6 +118,47 @@ fn pool_spec(pool: &Pool) -> PoolSpec {
         source_address: connecting::sources(how),
         proxy_protocol: connecting::proxy(how),
         tcp_keepalive: connecting::keepalive(how.tcp),
+    }
+}
+
+fn balance(balance: &Balance) -> Option<BalanceSpec> {
+    let word = match balance {
+        Balance::RoundRobin => return None,
+        Balance::LeastConn => BalanceWord::LeastConn,
+        Balance::Random => BalanceWord::Random,
+        Balance::Source => BalanceWord::Source,
+        Balance::Uri { query: false } => BalanceWord::Uri,
+        Balance::Uri { query: true } => {
+            return Some(BalanceSpec::By(BalanceBy { uri: Some(UriSpec { query: true }), header: None }));
+        }
+        Balance::Header(name) => {
+            return Some(BalanceSpec::By(BalanceBy { uri: None, header: Some(name.clone()) }));
+        }
+        Balance::First => BalanceWord::First,
+    };
+    Some(BalanceSpec::Word(word))
+}
+
+fn sticky(sticky: &Sticky) -> StickySpec {
+    let nothing = StickySpec { cookie: None, app_cookie: None, source: None };
+    match sticky {
+        Sticky::Cookie(cookie) => StickySpec { cookie: Some(sticky_cookie(cookie)), ..nothing },
+        Sticky::AppCookie { name } => StickySpec { app_cookie: Some(AppCookieSpec { name: name.clone() }), ..nothing },
+        Sticky::Source => StickySpec { source: Some(StickySourceSpec {}), ..nothing },
+    }
+}
+
+fn sticky_cookie(cookie: &StickyCookie) -> CookieSpec {
+    CookieSpec {
+        name: cookie.name.clone(),
+        same_site: match cookie.same_site {
+            SameSite::Lax => None,
+            SameSite::Strict => Some(SameSiteSpec::Strict),
+            SameSite::None => Some(SameSiteSpec::None),
+        },
+        secure: cookie.secure,
+        domain: cookie.domain.clone(),
+        max_age: cookie.max_age.map(format_duration),
     }
 }
 

@@ -3,7 +3,7 @@
 //! as one of the two is as it was when they got along.
 
 use super::{Object, Objects, Pointer, object::refer, suggest};
-use crate::model::{Kind, Name, ObjectRef, Peer, Pool, Protocol, RouteAction, Vip};
+use crate::model::{Kind, Name, ObjectRef, Peer, Pool, Protocol, RouteAction, Sticky, Vip};
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     net::{IpAddr, SocketAddr},
@@ -39,7 +39,7 @@ pub(super) fn conflicts(objects: &Objects) -> Vec<Conflict> {
     let world = World::of(objects);
     for vip in &world.vips {
         found.extend(dangling(vip, objects));
-        found.extend(sticky_tcp(vip, objects));
+        found.extend(unseen_by_tcp(vip, objects));
     }
     found.extend(addresses(&world));
     found.extend(peers(&world.peers));
@@ -109,19 +109,24 @@ fn pool_references(vip: &Vip) -> Vec<(&Name, Protocol, Pointer)> {
     references
 }
 
-/// A cookie cannot be seen in bytes.
-fn sticky_tcp(vip: &Vip, objects: &Objects) -> Vec<Conflict> {
+/// A cookie, a path or a field cannot be seen in bytes.
+fn unseen_by_tcp(vip: &Vip, objects: &Objects) -> Vec<Conflict> {
     let tcp = pool_references(vip).into_iter().filter(|(_, protocol, _)| *protocol == Protocol::Tcp);
     tcp.filter_map(|(name, _, pointer)| {
         let Some(Object::Pool(pool)) = objects.get(&refer(Kind::Pool, name)) else { return None };
-        pool.sticky.as_ref()?;
+        let (field, what, reason) = match &pool.sticky {
+            Some(Sticky::Cookie(_) | Sticky::AppCookie { .. }) => {
+                ("sticky", "is sticky by a cookie", "StickyNeedsHttp")
+            }
+            _ if pool.balance.needs_http() => ("balance", "balances by what a request says", "BalanceNeedsHttp"),
+            None | Some(Sticky::Source) => return None,
+        };
         let (vip, pool) = (refer(Kind::Vip, &vip.name), refer(Kind::Pool, name));
-        let of_vip = format!("a TCP listener cannot use {pool}, which is sticky by a cookie");
-        let of_pool = format!("a cookie needs HTTP, but a TCP listener of {vip} uses this pool");
-        let reason = "StickyNeedsHttp";
+        let of_vip = format!("a TCP listener cannot use {pool}, which {what}");
+        let of_pool = format!("this pool {what}, but a TCP listener of {vip} uses it");
         Some(Conflict::Between(
             Side { object: vip, pointer, reason, message: of_vip, help: None },
-            Side { object: pool, pointer: spec("sticky"), reason, message: of_pool, help: None },
+            Side { object: pool, pointer: spec(field), reason, message: of_pool, help: None },
         ))
     })
     .collect()

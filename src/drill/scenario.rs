@@ -1,7 +1,7 @@
 //! What each step of the drill should look like, from the desired state and what is seen of it. Pure.
 
 use super::lab::{targets, targets::Target, topology::HostRole, topology::Topology};
-use crate::model::{Balance, Desired, FailbackMode, Name, Pool, RouteAction, Vip};
+use crate::model::{Balance, Desired, FailbackMode, Name, Pool, RouteAction, Sticky, Vip};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
@@ -108,11 +108,18 @@ pub fn doomed(desired: &Desired, topology: &Topology, served: &BTreeMap<&str, us
     most.map(|(_, ip)| ip).ok_or_else(|| "no backend that serves has another to stand in for it".into())
 }
 
-/// Whether a returned server must be seen serving again: not where only a hash decides who goes there.
+/// Whether a returned server must be seen serving again: not where only a hash or the order of the file decides who goes
+/// there.
 pub fn must_serve_again(desired: &Desired, ip: IpAddr) -> bool {
-    desired.pools.values().filter(|pool| pool.balance != Balance::Source).any(|pool| {
+    desired.pools.values().filter(|pool| spreads(pool)).any(|pool| {
         pool.backends.iter().any(|backend| backend.address.ip() == ip && !backend.backup && backend.weight > 0)
     })
+}
+
+/// Every request may go to any of its backends.
+fn spreads(pool: &Pool) -> bool {
+    pool.sticky != Some(Sticky::Source)
+        && matches!(pool.balance, Balance::RoundRobin | Balance::LeastConn | Balance::Random)
 }
 
 /// The pools that `vip` leads to.

@@ -20,6 +20,7 @@ mod proxy;
 mod reconcile;
 mod serving;
 mod standby;
+mod sticky;
 mod traffic;
 mod vip;
 
@@ -37,12 +38,13 @@ pub use name::{Name, NameError};
 pub use names::{NameTable, NameView};
 pub use net::{Link, Mac, ObservedAddress, ObservedNeighbour, ObservedNetwork};
 pub use peer::{DEFAULT_HEARTBEAT_PORT, Heartbeat, Peer};
-pub use pool::{Backend, Balance, Check, CheckKind, Expect, Pool, PoolTimeouts, StatusRange, Sticky};
+pub use pool::{Backend, Balance, Check, CheckKind, Expect, Pool, PoolTimeouts, StatusRange};
 pub use problem::{Position, Problem, Severity};
 pub use proxy::{ListenerConfig, PoolConfig, ProxyConfig};
 pub use reconcile::ReconcileStats;
 pub use serving::{BackendState, Ejection, IdleLimits, QueueLimits, Serving};
 pub use standby::Standby;
+pub use sticky::{SameSite, Sticky, StickyCookie};
 pub use traffic::{BackendTraffic, ListenerTraffic, PoolTraffic, Responses, TrafficSnapshot};
 pub use vip::{
     Failback, FailbackMode, Listener, ListenerTimeouts, PathMatch, Protocol, Redirect, Route, RouteAction, Scheme,

@@ -1,4 +1,4 @@
-use super::{BackendState, Name, Serving};
+use super::{BackendState, Name, Serving, Sticky};
 use std::{
     net::{Ipv4Addr, SocketAddr},
     time::Duration,
@@ -24,43 +24,53 @@ pub struct Pool {
 }
 
 /// `spec.balance`, in HAProxy's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Balance {
     /// Smooth weighted round robin.
     #[default]
     RoundRobin,
     /// The fewest connections in proportion to the weight.
     LeastConn,
-    /// A consistent hash of the client's address.
-    Source,
     /// The less loaded of two drawn by weight.
     Random,
+    /// A consistent hash of the client's address.
+    Source,
+    /// A consistent hash of the path that is asked for. HTTP only.
+    Uri {
+        /// And of its query.
+        query: bool,
+    },
+    /// A consistent hash of the value of the field of this name, round robin without it. HTTP only.
+    Header(String),
+    /// The first of the file that has a place.
+    First,
 }
 
 impl Balance {
-    /// Every algorithm, in the order of the documentation.
-    pub const ALL: [Self; 4] = [Self::RoundRobin, Self::LeastConn, Self::Source, Self::Random];
+    /// Every algorithm, in the order of the documentation, the last but one by the field `X-User`.
+    pub fn all() -> [Self; 8] {
+        use Balance::*;
+        let uri = |query| Uri { query };
+        [RoundRobin, LeastConn, Random, Source, uri(false), uri(true), Header("X-User".into()), First]
+    }
+
+    /// What it goes by can be seen in HTTP alone.
+    pub fn needs_http(&self) -> bool {
+        matches!(self, Self::Uri { .. } | Self::Header(_))
+    }
 
     /// The word that state uses.
-    pub fn as_str(self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             Self::RoundRobin => "roundrobin",
             Self::LeastConn => "leastconn",
-            Self::Source => "source",
             Self::Random => "random",
+            Self::Source => "source",
+            Self::Uri { .. } => "uri",
+            Self::Header(_) => "header",
+            Self::First => "first",
         }
     }
-}
-
-/// `spec.sticky`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sticky {
-    /// A cookie of this name, inserted by the proxy, names the backend; a client whose backend is out of rotation is
-    /// balanced anew. HTTP only.
-    Cookie {
-        /// An RFC 6265 token.
-        name: String,
-    },
 }
 
 /// `spec.check`.

@@ -5,6 +5,7 @@ use super::{
     forward::{Job, Next},
     page::Page,
     route::{Target, location},
+    sticky,
 };
 use crate::{
     dataplane::{
@@ -343,10 +344,9 @@ impl Place<'_> {
                 answer(Page::redirect(redirect.status, location))
             }
             Some(Target::Pool(pool)) => {
-                let forwarding = Forwarding { client: self.client.ip(), local: self.listening.address, scheme: "http" };
                 let view = self.worker.pool(pool).view();
-                let cookie = view.cookie_name().and_then(|name| request.cookie(name));
-                let preferred = cookie.and_then(|name| view.named(name));
+                let (client, local) = (self.client.ip(), self.listening.address);
+                let forwarding = Forwarding { client, local, scheme: "http", app_cookie: sticky::app_cookie(&view) };
                 Step::Forward(Box::new(Job {
                     head: forwarded_head(request, &forwarding),
                     asked: Asked { head_only: request.method == "HEAD", upgrade: request.upgrade },
@@ -354,7 +354,8 @@ impl Place<'_> {
                     keep_alive: request.persistent,
                     framing: request.framing,
                     repeatable: request.is_idempotent() && request.is_bodiless(),
-                    preferred,
+                    caller: sticky::caller(&view, request, client),
+                    preferred: sticky::preferred(&view, request, client),
                     view,
                 }))
             }
@@ -362,7 +363,7 @@ impl Place<'_> {
     }
 }
 
-fn forwarded_head(request: &Request<'_>, forwarding: &Forwarding) -> Vec<u8> {
+fn forwarded_head(request: &Request<'_>, forwarding: &Forwarding<'_>) -> Vec<u8> {
     let mut head = Vec::with_capacity(1024.min(MAX_HEAD));
     request.write_forward(forwarding, &mut head);
     head

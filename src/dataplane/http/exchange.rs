@@ -16,6 +16,7 @@ use super::{
     forward::Job,
     receiver::{Answer, Failure, Receiver, Stage},
     sender::{Sender, Sending},
+    sticky,
 };
 use crate::dataplane::{
     io::{Transport, poll_read_with},
@@ -196,14 +197,14 @@ impl<'a, S: Transport, B: Transport> Exchange<'a, S, B> {
 
     fn reply(&self) -> Reply<'a> {
         let kept = |preferred: &Rc<Upstream>| Rc::ptr_eq(preferred, self.upstream);
-        let cookie = self.job.view.cookie_name().filter(|_| !self.job.preferred.as_ref().is_some_and(kept));
+        let is_kept = self.job.preferred.as_ref().is_some_and(kept);
         Reply {
             version: self.job.version,
             keep_alive: self.job.keep_alive
                 && self.sender.state == Sending::Done
                 && !self.client.listening.is_closed()
                 && !self.client.worker.wants_rid(),
-            cookie: cookie.map(|name| (name, self.upstream.name.as_str())),
+            keep: sticky::keep(&self.job.view, self.upstream, is_kept),
         }
     }
 

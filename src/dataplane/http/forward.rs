@@ -16,7 +16,7 @@ use super::{
 use crate::dataplane::{
     io::Transport,
     log::{End, Entry, note},
-    upstream::{BusyUpstream, ConnectError, Ends, NoPlace, Tries, Upstream, View, leaves},
+    upstream::{BusyUpstream, Caller, ConnectError, Ends, NoPlace, Tries, Upstream, View, leaves},
 };
 use std::rc::Rc;
 use tokio::net::TcpStream;
@@ -34,7 +34,8 @@ pub(super) struct Job {
     pub(super) framing: Framing,
     /// It is idempotent, and the head is all of it.
     pub(super) repeatable: bool,
-    /// The backend that its cookie names.
+    pub(super) caller: Caller,
+    /// The backend where the client is kept.
     pub(super) preferred: Option<Rc<Upstream>>,
     pub(super) view: Rc<View>,
 }
@@ -60,7 +61,7 @@ pub(super) async fn forward<S: Transport>(client: &mut Client<S>, job: Box<Job>)
     let mut end = End::NO_CONNECTION;
     note(&mut client.entry, |entry| entry.asks(&job.view));
     loop {
-        let place = match attempts.at_once(&job, client) {
+        let place = match attempts.at_once(&job) {
             Some(place) => Ok(place),
             None => Box::pin(attempts.next(&job, client)).await,
         };
@@ -133,19 +134,19 @@ struct Attempts {
 
 impl Attempts {
     /// A backend, and whether it must be a new connection.
-    fn at_once<S>(&mut self, job: &Job, client: &Client<S>) -> Option<(BusyUpstream, bool)> {
+    fn at_once(&mut self, job: &Job) -> Option<(BusyUpstream, bool)> {
         if let Some(same) = self.afresh.take() {
             return Some((same, true));
         }
-        Some((self.tries.at_once(&job.view, client.address.ip(), job.preferred.as_ref())?, false))
+        Some((self.tries.at_once(&job.view, job.caller, job.preferred.as_ref())?, false))
     }
 
     /// The same when none is to be had at once.
     async fn next<S: Transport>(&mut self, job: &Job, client: &mut Client<S>) -> Result<(BusyUpstream, bool), NoPlace> {
-        let Client { stream, input, worker, address, counted, .. } = client;
+        let Client { stream, input, worker, counted, .. } = client;
         let before = input.len();
         let left = leaves(stream, input, false);
-        let place = self.tries.next(worker, &job.view, address.ip(), job.preferred.as_ref(), left).await;
+        let place = self.tries.next(worker, &job.view, job.caller, job.preferred.as_ref(), left).await;
         counted.shard().bytes_in.add((input.len() - before) as u64);
         Ok((place?, false))
     }

@@ -11,6 +11,7 @@ mod page;
 mod receiver;
 pub(in crate::dataplane) mod route;
 mod sender;
+mod sticky;
 
 use super::{
     accept::Accepted,

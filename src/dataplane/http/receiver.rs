@@ -119,12 +119,12 @@ impl Receiver {
                 ResponseEvent::More => return Ok(taken),
                 ResponseEvent::Interim(head) => {
                     if answer.reply.version == Version::Http11 {
-                        head.write_interim(output.buffer());
+                        head.write_interim(answer.reply.keep, output.buffer());
                     }
                 }
                 ResponseEvent::Switch(head) => {
                     answer.count(head.status);
-                    head.write_switch(output.buffer());
+                    head.write_switch(answer.reply.keep, output.buffer());
                     output.buffer().extend_from_slice(&data[taken..]);
                     self.stage = Stage::Switched;
                     return Ok(data.len());

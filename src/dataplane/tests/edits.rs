@@ -4,7 +4,7 @@ use super::{
     harness::*,
     load::{Load, queue},
 };
-use crate::model::{Backend, BackendState, Balance, Ejection, Sticky};
+use crate::model::{Backend, BackendState, Balance, Ejection, Sticky, StickyCookie};
 use std::time::Duration;
 
 /// One edit of a setup with four backends; the next one is made on top of it.
@@ -24,7 +24,7 @@ const EDITS: &[Edit] = &[
     ("drain", |s| s.pool.backends[0].state = BackendState::Drain),
     ("random", |s| s.pool.balance = Balance::Random),
     ("maintenance", |s| s.pool.backends[0].state = BackendState::Maint),
-    ("sticky", |s| s.pool.sticky = Some(Sticky::Cookie { name: "LB".into() })),
+    ("sticky", |s| s.pool.sticky = Some(Sticky::Cookie(StickyCookie::named("LB")))),
     ("ejection", |s| s.pool.serving.ejection = Some(Ejection { errors: 1, ..Ejection::default() })),
     ("ready", |s| s.pool.backends[0].state = BackendState::Ready),
     ("nothing kept", |s| s.pool.serving.idle.max = 0),

@@ -4,7 +4,8 @@ use crate::{
     dataplane::Dataplane,
     model::{
         Backend, BackendTraffic, Balance, Check, Listener, ListenerConfig, ListenerTimeouts, ListenerTraffic, Name,
-        Pool, PoolConfig, PoolTimeouts, Protocol, ProxyConfig, Route, Serving, SourceLimits, Sticky, TrafficSnapshot,
+        Pool, PoolConfig, PoolTimeouts, Protocol, ProxyConfig, Route, Serving, SourceLimits, Sticky, StickyCookie,
+        TrafficSnapshot,
     },
 };
 use std::{
@@ -73,7 +74,7 @@ impl Setup {
     }
 
     pub(super) fn sticky(mut self) -> Self {
-        self.pool.sticky = Some(Sticky::Cookie { name: "LB".into() });
+        self.pool.sticky = Some(Sticky::Cookie(StickyCookie::named("LB")));
         self
     }
 

@@ -36,7 +36,7 @@ fn edits_under_load_fail_no_request() {
         assert_eq!(Wire::new(TcpStream::connect(other).unwrap()).ask(GET).status(), 200);
         setup.down.clear();
         setup.pool.backends.rotate_left(1);
-        setup.pool.balance = crate::model::Balance::ALL[usize::from(round)];
+        setup.pool.balance = crate::model::Balance::all()[usize::from(round)].clone();
         lab.apply(&setup);
         load.goes_on();
     }

@@ -1,11 +1,8 @@
 //! The data plane over real sockets on loopback, between scripted backends and scripted clients.
 
 mod bodies;
-<<<<<<< HEAD
-mod connecting;
-=======
 mod bulk;
->>>>>>> perf
+mod connecting;
 mod early;
 mod edits;
 mod ejection;
@@ -21,5 +18,6 @@ mod retries;
 mod slow;
 mod smuggling;
 mod sources;
+mod sticky;
 mod tcp;
 mod websocket;

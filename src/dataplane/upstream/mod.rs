@@ -8,6 +8,7 @@
 //! met there ([`eject`]) and since when it warms up ([`warm`]). A pool that configures none of it pays nothing for it.
 //! Who finds every backend busy waits in the pool's [`queue`]; [`tries`] tells how often and where one request is tried.
 
+mod affinity;
 mod backend;
 mod eject;
 mod idle;
@@ -19,6 +20,7 @@ mod shared;
 mod tries;
 mod warm;
 
+pub(super) use affinity::Caller;
 pub(super) use backend::{BusyUpstream, ConnectError, Upstream};
 pub(super) use idle::IdleBudget;
 pub(super) use proxy_header::Ends;
@@ -29,12 +31,11 @@ pub(super) use tries::{NoPlace, Tries, leaves};
 use super::config::{Pool, PoolVersion};
 use crate::{
     balance::{Ask, Picker},
-    model::{PoolTimeouts, Serving, Sticky, format_duration},
+    model::{PoolTimeouts, Serving, format_duration},
 };
 use queue::{Place, Wants};
 use std::{
     cell::{Cell, RefCell},
-    net::IpAddr,
     rc::Rc,
     sync::{Arc, PoisonError},
 };
@@ -54,6 +55,7 @@ pub(super) struct View {
     version: Arc<PoolVersion>,
     upstreams: Vec<Rc<Upstream>>,
     picker: RefCell<Picker>,
+    cookie_attributes: String,
     /// Some backend had less than its full share when the weights were last looked at.
     warming: Cell<bool>,
 }
@@ -124,27 +126,29 @@ impl View {
             gone.set_up(false);
         }
         let picker = RefCell::new(Picker::new(config, worker as u64));
-        let view = Self { pool: pool.clone(), version, upstreams, picker, warming: Cell::new(false) };
+        let cookie_attributes = affinity::attributes(config.pool.sticky.as_ref());
+        let (pool, warming) = (pool.clone(), Cell::new(false));
+        let view = Self { pool, version, upstreams, picker, cookie_attributes, warming };
         view.warm(Instant::now());
         view
     }
 
     /// The algorithm's choice among those that were not tried: it takes over from the last one that was.
-    fn pick(&self, client: IpAddr, already: &[Rc<Upstream>]) -> Option<Rc<Upstream>> {
+    fn pick(&self, client: Caller, already: &[Rc<Upstream>]) -> Option<Rc<Upstream>> {
         let tried = self.places_of(already);
         Some(self.upstreams[self.choose(client, &tried)?].clone())
     }
 
-    fn choose(&self, client: IpAddr, not: &[usize]) -> Option<usize> {
+    fn choose(&self, client: Caller, not: &[usize]) -> Option<usize> {
         let load = |index: usize| self.upstreams[index].load();
-        self.picker.borrow_mut().pick(&Ask { client, load: &load, tried: not })
+        self.picker.borrow_mut().pick(&Ask { client: client.address, key: client.key, load: &load, tried: not })
     }
 
     /// A backend that this client may be busy with now: the preferred one, or the algorithm's choice among those that
     /// were not tried.
     fn seat(
         &self,
-        client: IpAddr,
+        client: Caller,
         preferred: Option<&Rc<Upstream>>,
         already: &[Rc<Upstream>],
     ) -> Result<BusyUpstream, NoSeat> {
@@ -158,7 +162,7 @@ impl View {
     /// With an eye on limits and ejections.
     fn guarded_seat(
         &self,
-        client: IpAddr,
+        client: Caller,
         preferred: Option<&Rc<Upstream>>,
         already: &[Rc<Upstream>],
     ) -> Result<BusyUpstream, NoSeat> {
@@ -225,19 +229,6 @@ impl View {
     /// Those who wait for a place in the pool.
     pub(super) fn queued(&self) -> u64 {
         if self.pool.queue.is_waited_in() { self.pool.queue.traffic().queued } else { 0 }
-    }
-
-    /// The cookie that keeps clients at their backends.
-    pub(super) fn cookie_name(&self) -> Option<&str> {
-        let Sticky::Cookie { name } = self.version.config.pool.sticky.as_ref()?;
-        Some(name)
-    }
-
-    /// The backend that a cookie names, if it is in rotation, whatever its weight.
-    pub(super) fn named(&self, name: &[u8]) -> Option<Rc<Upstream>> {
-        let place = self.upstreams.iter().position(|u| u.name.as_bytes() == name && u.up.get())?;
-        let is_out = self.serving().ejection.is_some() && self.version.is_ejected(place, Instant::now());
-        (!is_out).then(|| self.upstreams[place].clone())
     }
 
     pub(super) fn timeouts(&self) -> PoolTimeouts {

@@ -5,11 +5,10 @@
 //! backend has been tried it begins from the front, after a pause: 100 ms, twice as long each time, at most a second. A
 //! server that restarts is bridged by that in most cases, and nobody waits long for one that is gone.
 
-use super::{BusyUpstream, ConnectError, NoSeat, Upstream, View, queue::Queue};
+use super::{BusyUpstream, Caller, ConnectError, NoSeat, Upstream, View, queue::Queue};
 use crate::dataplane::{io::poll_read_with, worker::Worker};
 use std::{
     future::{Future, poll_fn},
-    net::IpAddr,
     pin::pin,
     rc::Rc,
     task::{Poll, ready},
@@ -51,7 +50,7 @@ impl Tries {
     pub(in crate::dataplane) fn at_once(
         &mut self,
         view: &View,
-        client: IpAddr,
+        client: Caller,
         preferred: Option<&Rc<Upstream>>,
     ) -> Option<BusyUpstream> {
         if self.made > 0 && self.made > view.serving().retries {
@@ -71,7 +70,7 @@ impl Tries {
         &mut self,
         worker: &Worker,
         view: &View,
-        client: IpAddr,
+        client: Caller,
         preferred: Option<&Rc<Upstream>>,
         left: impl Future<Output = ()>,
     ) -> Result<BusyUpstream, NoPlace> {
@@ -126,7 +125,7 @@ impl Tries {
 async fn wait(
     worker: &Worker,
     view: &View,
-    client: IpAddr,
+    client: Caller,
     mut preferred: Option<&Rc<Upstream>>,
     tried: &[Rc<Upstream>],
     left: impl Future<Output = ()>,

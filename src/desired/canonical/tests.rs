@@ -62,6 +62,19 @@ fn checks() -> impl Strategy<Value = Check> {
     prop_oneof![Just(Check::default()), check]
 }
 
+fn stickies() -> impl Strategy<Value = Sticky> {
+    let domain = prop::option::of("[a-z]{1,5}\\.example");
+    let max_age = prop::option::of((1u64..=86_400).prop_map(Duration::from_secs));
+    let same_site = prop::sample::select(vec![SameSite::Strict, SameSite::Lax, SameSite::None]);
+    let cookie = ("[A-Za-z]{1,8}", same_site, any::<bool>(), domain, max_age);
+    let cookie = cookie.prop_map(|(name, same_site, secure, domain, max_age)| {
+        let secure = secure || same_site == SameSite::None;
+        Sticky::Cookie(StickyCookie { name, same_site, secure, domain, max_age })
+    });
+    let app = "[A-Za-z]{1,8}".prop_map(|name| Sticky::AppCookie { name });
+    prop_oneof![cookie, app, Just(Sticky::Source)]
+}
+
 fn pools() -> impl Strategy<Value = Object> {
     let states = prop::sample::select(vec![BackendState::Ready, BackendState::Drain, BackendState::Maint]);
     let host = prop::option::weighted(0.2, "[a-z]{1,9}\\.example");
@@ -82,12 +95,12 @@ fn pools() -> impl Strategy<Value = Object> {
         };
         backends.map(backend).collect::<Vec<_>>()
     });
-    let sticky = prop::option::of("[A-Za-z]{1,8}".prop_map(|name| Sticky::Cookie { name }));
+    let sticky = prop::option::of(stickies());
     let timeouts = prop_oneof![
         Just(PoolTimeouts::default()),
         (durations(), durations()).prop_map(|(connect, response)| PoolTimeouts { connect, response })
     ];
-    (names(), prop::sample::select(Balance::ALL.to_vec()), sticky, checks(), backends, timeouts, servings()).prop_map(
+    (names(), prop::sample::select(Balance::all().to_vec()), sticky, checks(), backends, timeouts, servings()).prop_map(
         |(name, balance, sticky, check, backends, timeouts, serving)| {
             Object::Pool(Arc::new(Pool { name, balance, sticky, check, backends, timeouts, serving }))
         },

@@ -103,6 +103,12 @@ fn a_sticky_pool_is_for_http() {
         "Vip/web /spec/listeners/0/pool: a TCP listener cannot use Pool/web, which is sticky by a cookie"
     );
     assert!(found[1].starts_with("Pool/web /spec/sticky: "));
+    let by_path = sticky.replace(r#""sticky":{"cookie":{"name":"LB"}}"#, r#""balance":"uri""#);
+    assert!(told(&objects([lb(1), document("Pool", "web", &by_path), listener("http")])).is_empty());
+    let found = told(&objects([lb(1), document("Pool", "web", &by_path), listener("tcp")]));
+    assert!(found[1].starts_with("Pool/web /spec/balance: "), "{found:?}");
+    let by_address = sticky.replace(r#"{"cookie":{"name":"LB"}}"#, r#"{"source":{}}"#);
+    assert!(told(&objects([lb(1), document("Pool", "web", &by_address), listener("tcp")])).is_empty());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! From the shape of a file to its meaning: texts become addresses, durations and names, and what cannot be meant is
 //! found. Nothing stops at the first mistake: each is noted at its field, and the object exists only if there was none.
 
+mod affinity;
 mod around;
 mod checks;
 mod connecting;

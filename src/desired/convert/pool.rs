@@ -1,19 +1,14 @@
 use super::{
-    Findings, checks,
+    Findings, affinity, checks,
     serving::serving,
     text::{self, Complaint, Endpoint},
 };
 use crate::{
     desired::{
         Pointer,
-        schema::{
-            BackendSpec, BalanceSpec, CheckSpec, ExpectSpec, HttpCheckSpec, PoolSpec, PoolTimeoutsSpec, StateSpec,
-        },
+        schema::{BackendSpec, CheckSpec, ExpectSpec, HttpCheckSpec, PoolSpec, PoolTimeoutsSpec, StateSpec},
     },
-    model::{
-        Backend, BackendState, Balance, Check, CheckKind, Name, Pool, PoolTimeouts, StatusRange, Sticky,
-        format_duration,
-    },
+    model::{Backend, BackendState, Check, CheckKind, Name, Pool, PoolTimeouts, StatusRange, format_duration},
 };
 use std::time::Duration;
 
@@ -23,34 +18,21 @@ const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
 /// The Pool that `spec` means.
 pub(in crate::desired) fn pool(name: Option<Name>, spec: &PoolSpec, findings: &mut Findings<'_>) -> Option<Pool> {
     let at = Pointer::root().key("spec");
-    let balance = match spec.balance {
-        None | Some(BalanceSpec::RoundRobin) => Balance::RoundRobin,
-        Some(BalanceSpec::LeastConn) => Balance::LeastConn,
-        Some(BalanceSpec::Source) => Balance::Source,
-        Some(BalanceSpec::Random) => Balance::Random,
-    };
-    let sticky = sticky(&at, spec, findings);
+    let balance = affinity::balance(&at.key("balance"), spec.balance.as_ref(), findings);
+    let sticky = affinity::sticky(&at.key("sticky"), spec.sticky.as_ref(), findings);
     let check = check(&at.key("check"), spec.check.as_ref(), findings);
     let backends = backends(&at.key("backends"), &spec.backends, findings);
     let timeouts = timeouts(&at.key("timeouts"), spec.timeouts.as_ref(), findings);
     let serving = serving(&at, spec, timeouts.unwrap_or_default().connect, findings);
     Some(Pool {
         name: name?,
-        balance,
+        balance: balance?,
         sticky: sticky?,
         check: check?,
         backends: backends?,
         timeouts: timeouts?,
         serving: serving?,
     })
-}
-
-/// `None`: a mistake. `Some(None)`: not sticky.
-fn sticky(at: &Pointer, spec: &PoolSpec, findings: &mut Findings<'_>) -> Option<Option<Sticky>> {
-    let Some(sticky) = &spec.sticky else { return Some(None) };
-    let at = at.key("sticky").key("cookie").key("name");
-    let name = findings.take(&at, text::token(&sticky.cookie.name))?;
-    Some(Some(Sticky::Cookie { name }))
 }
 
 fn check(at: &Pointer, spec: Option<&CheckSpec>, findings: &mut Findings<'_>) -> Option<Check> {

@@ -196,6 +196,12 @@ pub(super) fn token(text: &str) -> Result<String, Complaint> {
     Err(Complaint::new(format!("{} can be no cookie's name: letters, digits, '-', '_' and '.' can", quote(text))))
 }
 
+/// The name of a field of requests (RFC 9110 section 5.1).
+pub(super) fn field_name(text: &str) -> Result<String, Complaint> {
+    let what = |_| Complaint::new(format!("{} can be no field's name: letters, digits, '-' and '_' can", quote(text)));
+    token(text).map_err(what)
+}
+
 /// Where a file or a socket is, whatever directory the agent was started in.
 pub(super) fn absolute(text: &str) -> Result<String, Complaint> {
     if text.starts_with('/') && text.len() > 1 && !text.ends_with('/') && !text.contains('\0') {

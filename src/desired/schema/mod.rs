@@ -5,6 +5,7 @@
 //! that a later version adds must be optional, and must not be written while it has its default: then old and new
 //! versions agree on the digests of the files that both understand.
 
+mod affinity;
 mod around;
 mod checks;
 mod connecting;
@@ -14,6 +15,9 @@ mod pool;
 mod serving;
 mod vip;
 
+pub(super) use affinity::{
+    AppCookieSpec, BalanceBy, BalanceSpec, BalanceWord, CookieSpec, SameSiteSpec, StickySourceSpec, StickySpec, UriSpec,
+};
 pub(super) use around::{
     AccessLogSpec, LogFileSpec, LogFormatSpec, LogSyslogSpec, LogTargetSpec, RequestRateSpec, SourceLimitsSpec,
     StdoutSpec,
@@ -22,9 +26,7 @@ pub(super) use checks::{BeginsSpec, ExpectBytesSpec, MysqlCheckSpec, SmtpCheckSp
 pub(super) use connecting::{ProxyProtocolSpec, SourceAddressSpec, TcpKeepaliveSpec};
 pub use document::{document, file_name};
 pub(super) use peer::{HeartbeatSpec, PeerSpec};
-pub(super) use pool::{
-    BackendSpec, BalanceSpec, CheckSpec, CookieSpec, ExpectSpec, HttpCheckSpec, PoolSpec, PoolTimeoutsSpec, StickySpec,
-};
+pub(super) use pool::{BackendSpec, CheckSpec, ExpectSpec, HttpCheckSpec, PoolSpec, PoolTimeoutsSpec};
 pub(super) use serving::{EjectionSpec, IdleSpec, QueueSpec, ResolveSpec, StateSpec};
 pub(super) use vip::{
     ExactPathSpec, FailbackModeSpec, FailbackSpec, ListenerSpec, ListenerTimeoutsSpec, PathSpec, ProtocolSpec,

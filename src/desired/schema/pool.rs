@@ -1,3 +1,4 @@
+use super::affinity::{BalanceSpec, StickySpec};
 use super::checks::{MysqlCheckSpec, SmtpCheckSpec, TcpCheckSpec};
 use super::connecting::{ProxyProtocolSpec, SourceAddressSpec, TcpKeepaliveSpec};
 use super::serving::{EjectionSpec, IdleSpec, QueueSpec, ResolveSpec, StateSpec};
@@ -11,7 +12,7 @@ pub(in crate::desired) struct PoolSpec {
     /// How a backend is chosen. Default "roundrobin".
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::desired) balance: Option<BalanceSpec>,
-    /// HTTP only: how a client is kept at the backend that it was given first. Default: it is not.
+    /// How a client is kept at the backend that it was given first. Default: it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::desired) sticky: Option<StickySpec>,
     /// How backends are watched. Default: a TCP connection each 2 s.
@@ -56,37 +57,6 @@ pub(in crate::desired) struct PoolSpec {
     /// Whether the kernel asks backends that are silent if they are still there. Default: it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::desired) tcp_keepalive: Option<TcpKeepaliveSpec>,
-}
-
-/// How a backend is chosen, in HAProxy's words.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(in crate::desired) enum BalanceSpec {
-    /// In turn, in proportion to the weights.
-    RoundRobin,
-    /// The one with the fewest connections in proportion to its weight.
-    LeastConn,
-    /// By the address of the client.
-    Source,
-    /// The less loaded of two drawn by weight.
-    Random,
-}
-
-/// How a client is kept at the backend that it was given first.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(in crate::desired) struct StickySpec {
-    /// By a cookie that the proxy inserts.
-    pub(in crate::desired) cookie: CookieSpec,
-}
-
-/// A cookie that names the backend.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(in crate::desired) struct CookieSpec {
-    /// What the cookie is called.
-    #[schemars(length(min = 1), extend("examples" = ["LB"]))]
-    pub(in crate::desired) name: String,
 }
 
 /// How backends are watched.

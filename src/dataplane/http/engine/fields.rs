@@ -107,6 +107,12 @@ impl<'a> Fields<'a> {
         lines.iter().filter(move |line| line.known == Some(name)).map(|line| line.value)
     }
 
+    /// Values of all lines of a name that means nothing to an intermediary, in order.
+    pub(super) fn named<'b>(&'b self, name: &'b str) -> impl Iterator<Item = &'a [u8]> + 'b {
+        let lines = self.lines.iter().filter(move |line| line.name.eq_ignore_ascii_case(name));
+        lines.map(|line| line.value)
+    }
+
     /// Value of the first line of any name.
     pub(super) fn first(&self, name: &str) -> Option<&'a [u8]> {
         Some(self.lines.iter().find(|line| line.name.eq_ignore_ascii_case(name))?.value)

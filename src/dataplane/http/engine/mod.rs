@@ -13,6 +13,7 @@
 //! This module knows no socket, no clock, no tokio and no configuration.
 
 mod body;
+mod cookie;
 mod fields;
 mod head;
 mod request;
@@ -23,6 +24,7 @@ mod responses;
 mod tests;
 
 pub use body::{BodyReader, BodyWriter, Framing, Part};
+pub use cookie::Keep;
 pub use head::{MAX_FIELDS, MAX_HEAD, MAX_START_LINE, Version};
 pub use request::{Forwarding, Request, split_host};
 pub use requests::{RequestEvent, Requests};

@@ -1,7 +1,7 @@
 //! One request head: judged, and written anew for a backend.
 
 use super::{
-    Framing, MAX_FIELDS, Refusal, Version, bad_request,
+    Framing, MAX_FIELDS, Refusal, Version, bad_request, cookie,
     fields::{Fields, Name},
     head::{Coding, Connection, Lines, list, number, write_field, write_ip, write_length, write_via},
 };
@@ -35,13 +35,15 @@ pub struct Request<'a> {
 
 /// What a forwarded request says of its way here.
 #[derive(Debug, Clone, Copy)]
-pub struct Forwarding {
+pub struct Forwarding<'a> {
     /// Who sent it.
     pub client: IpAddr,
     /// Where it came in; stands in for the host that an HTTP/1.0 request may lack.
     pub local: SocketAddr,
     /// `http`, or `https` where TLS ends here.
     pub scheme: &'static str,
+    /// A cookie that carries the name of a backend, which no backend gets to see.
+    pub app_cookie: Option<&'a str>,
 }
 
 impl<'a> Request<'a> {
@@ -94,6 +96,12 @@ impl<'a> Request<'a> {
         pairs.filter_map(|p| p.strip_prefix(name.as_bytes())?.strip_prefix(b"=")).next()
     }
 
+    /// The backends that cookies of this name carry, in order.
+    pub fn kept_at<'b>(&'b self, name: &'b str) -> impl Iterator<Item = &'a [u8]> + 'b {
+        let pairs = self.fields.values(Name::Cookie).flat_map(cookie::pairs);
+        pairs.filter_map(move |pair| cookie::backend_of(pair, name))
+    }
+
     /// `Max-Forwards` forbids to pass this OPTIONS or TRACE on (RFC 9110 section 7.6.2).
     pub fn ends_here(&self) -> bool {
         self.max_forwards() == Some(0)
@@ -101,7 +109,7 @@ impl<'a> Request<'a> {
 
     /// The head as a backend gets it: one spelling of the target, the host and the length of the body, without what
     /// belongs to the client's connection, with what tells where the request came from.
-    pub fn write_forward(&self, forwarding: &Forwarding, out: &mut Vec<u8>) {
+    pub fn write_forward(&self, forwarding: &Forwarding<'_>, out: &mut Vec<u8>) {
         for part in [self.method, " ", &self.target, " HTTP/1.1\r\nHost: "] {
             out.extend_from_slice(part.as_bytes());
         }
@@ -111,12 +119,19 @@ impl<'a> Request<'a> {
             None => drop(write!(out, "{}", forwarding.local)),
         }
         out.extend_from_slice(b"\r\n");
-        self.fields.copy(|name, known| self.passes(name, known), out);
+        match forwarding.app_cookie.filter(|_| self.fields.has(Name::Cookie)) {
+            None => self.fields.copy(|name, known| self.passes(name, known), out),
+            Some(cookie) => {
+                self.fields.copy(|name, known| self.passes(name, known) && known != Some(Name::Cookie), out);
+                let lines = self.fields.values(Name::Cookie).filter(|_| !self.connection.nominates("cookie"));
+                lines.for_each(|line| cookie::write_stripped(out, cookie, line));
+            }
+        }
         self.write_own_fields(forwarding, out);
         out.extend_from_slice(b"\r\n");
     }
 
-    fn write_own_fields(&self, forwarding: &Forwarding, out: &mut Vec<u8>) {
+    fn write_own_fields(&self, forwarding: &Forwarding<'_>, out: &mut Vec<u8>) {
         match self.framing {
             Framing::Length(length) => write_length(out, length),
             Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),

@@ -1,7 +1,7 @@
 //! One response head: judged, and written anew for the client.
 
 use super::{
-    BadResponse, BodyWriter, Framing, MAX_FIELDS, Version,
+    BadResponse, BodyWriter, Framing, Keep, MAX_FIELDS, Version, cookie,
     fields::{Fields, Name},
     head::{Coding, Connection, Lines, number, write_field, write_length, write_number, write_via},
 };
@@ -44,8 +44,8 @@ pub struct Reply<'a> {
     pub version: Version,
     /// Its connection is to be used again. Kept only if the client can tell where the body ends.
     pub keep_alive: bool,
-    /// Name and value of a cookie that keeps it at its backend.
-    pub cookie: Option<(&'a str, &'a str)>,
+    /// What keeps it at its backend.
+    pub keep: Keep<'a>,
 }
 
 impl<'a> Response<'a> {
@@ -93,14 +93,14 @@ impl<'a> Response<'a> {
     }
 
     /// The head of an interim response as the client gets it.
-    pub fn write_interim(&self, out: &mut Vec<u8>) {
-        self.write_start(out);
+    pub fn write_interim(&self, keep: Keep<'_>, out: &mut Vec<u8>) {
+        self.write_start(keep, out);
         out.extend_from_slice(b"\r\n");
     }
 
     /// The head of a 101: from here on the connection belongs to the new protocol.
-    pub fn write_switch(&self, out: &mut Vec<u8>) {
-        self.write_start(out);
+    pub fn write_switch(&self, keep: Keep<'_>, out: &mut Vec<u8>) {
+        self.write_start(keep, out);
         out.extend_from_slice(b"Connection: upgrade\r\n");
         for protocol in self.fields.values(Name::Upgrade) {
             write_field(out, "Upgrade", protocol);
@@ -117,14 +117,14 @@ impl<'a> Response<'a> {
             (Framing::Chunked | Framing::UntilClose, Version::Http10) => (BodyWriter::Plain, false),
         };
         let keep_alive = reply.keep_alive && delimited;
-        self.write_start(out);
+        self.write_start(reply.keep, out);
         if let Some(length) = self.length {
             write_length(out, length);
         } else if writer == BodyWriter::Chunked {
             out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
         }
-        if let Some((name, value)) = reply.cookie {
-            for part in ["Set-Cookie: ", name, "=", value, "; Path=/; HttpOnly; SameSite=Lax\r\n"] {
+        if let Keep::Insert { cookie, backend, attributes } = reply.keep {
+            for part in ["Set-Cookie: ", cookie, "=", backend, attributes, "\r\n"] {
                 out.extend_from_slice(part.as_bytes());
             }
         }
@@ -144,7 +144,7 @@ impl<'a> Response<'a> {
     }
 
     /// Status line, fields that pass, `Via`.
-    fn write_start(&self, out: &mut Vec<u8>) {
+    fn write_start(&self, keep: Keep<'_>, out: &mut Vec<u8>) {
         out.reserve(self.size + OWN_FIELDS);
         match (self.status, self.reason) {
             (200, "OK") => out.extend_from_slice(b"HTTP/1.1 200 OK\r\n"),
@@ -156,8 +156,19 @@ impl<'a> Response<'a> {
                 out.extend_from_slice(b"\r\n");
             }
         }
-        self.fields.copy(|name, known| self.passes(name, known), out);
+        match keep {
+            Keep::Prefix { cookie, backend } => self.copy_prefixed(cookie, backend, out),
+            Keep::Nothing | Keep::Insert { .. } => self.fields.copy(|name, known| self.passes(name, known), out),
+        }
         write_via(out, self.version);
+    }
+
+    /// The fields that pass, with the name of the backend in what the application sets as this cookie.
+    fn copy_prefixed(&self, cookie: &str, backend: &str, out: &mut Vec<u8>) {
+        const NAME: &str = "Set-Cookie";
+        self.fields.copy(|name, known| self.passes(name, known) && !name.eq_ignore_ascii_case(NAME), out);
+        let lines = self.fields.named(NAME).filter(|_| self.passes(NAME, None));
+        lines.for_each(|line| cookie::write_prefixed(out, cookie, backend, line));
     }
 
     /// Whether a field is passed on as it is.

@@ -9,9 +9,9 @@ use std::net::SocketAddr;
 
 const LOCAL: &str = "198.51.100.10:80";
 
-fn forwarding() -> Forwarding {
+fn forwarding() -> Forwarding<'static> {
     let local: SocketAddr = LOCAL.parse().unwrap();
-    Forwarding { client: "192.0.2.9".parse().unwrap(), local, scheme: "http" }
+    Forwarding { client: "192.0.2.9".parse().unwrap(), local, scheme: "http", app_cookie: None }
 }
 
 /// What comes out for a backend, byte for byte, and how it ended.
@@ -104,10 +104,10 @@ fn to_client<'a>(asked: Asked, reply: &Reply<'_>, pieces: impl IntoIterator<Item
             };
             let more = matches!(event, ResponseEvent::More);
             match event {
-                ResponseEvent::Interim(head) => head.write_interim(&mut seen.bytes),
+                ResponseEvent::Interim(head) => head.write_interim(reply.keep, &mut seen.bytes),
                 ResponseEvent::Switch(head) => {
                     seen.switched = true;
-                    head.write_switch(&mut seen.bytes);
+                    head.write_switch(reply.keep, &mut seen.bytes);
                 }
                 ResponseEvent::Head(head) => {
                     seen.reusable = head.persistent;
@@ -128,7 +128,7 @@ fn to_client<'a>(asked: Asked, reply: &Reply<'_>, pieces: impl IntoIterator<Item
 }
 
 fn reply(version: Version) -> Reply<'static> {
-    Reply { version, keep_alive: true, cookie: None }
+    Reply { version, keep_alive: true, keep: Keep::Nothing }
 }
 
 fn text(bytes: &[u8]) -> &str {

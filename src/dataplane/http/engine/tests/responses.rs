@@ -144,7 +144,11 @@ fn an_upgrade_that_was_asked_for_ends_http() {
 
 #[test]
 fn a_cookie_is_added() {
-    let reply = Reply { cookie: Some(("LB", "webA")), keep_alive: false, version: Version::Http11 };
+    let reply = Reply {
+        keep: Keep::Insert { cookie: "LB", backend: "webA", attributes: "; Path=/; HttpOnly; SameSite=Lax" },
+        keep_alive: false,
+        version: Version::Http11,
+    };
     let seen = to_client(GET, &reply, [&b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n\r\n"[..]]);
     let text = text(&seen.bytes);
     assert!(text.contains("\r\nSet-Cookie: a=b\r\n"), "{text}");
