@@ -11,13 +11,13 @@ use super::{
     quiet::Exchanging,
     sources::{Full, Seat},
     traffic::{BackendShard, ListenerShard, Sharded},
-    upstream::{BusyUpstream, Tries, leaves},
+    upstream::{BusyUpstream, Ends, Tries, leaves},
     worker::Worker,
 };
 use std::{
     future::poll_fn,
     io,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -47,7 +47,7 @@ pub(super) async fn serve(accepted: Accepted<TcpStream>) {
         note(&mut entry, |entry| entry.end = End::REFUSED);
         return client.reset_on_close();
     }
-    let found = backend(&listening, &mut client, address.ip(), &mut held, &worker, &mut entry).await;
+    let found = backend(&listening, &mut client, address, &mut held, &worker, &mut entry).await;
     let (mut backend, busy) = match found {
         Ok(connection) => connection,
         Err(end) => {
@@ -75,26 +75,27 @@ pub(super) async fn serve(accepted: Accepted<TcpStream>) {
 async fn backend(
     listening: &Listening,
     stream: &mut TcpStream,
-    client: IpAddr,
+    client: SocketAddr,
     held: &mut Vec<u8>,
     worker: &Worker,
     entry: &mut Option<Box<Entry>>,
 ) -> Result<(TcpStream, BusyUpstream), End> {
     let pool = listening.service.load().routes.fallback().cloned().ok_or(End::NO_CONNECTION)?;
     let view = worker.pool(&pool).view();
-    let home = view.home(client);
+    let home = view.home(client.ip());
     let mut tries = Tries::default();
+    let ends = Ends { client, here: listening.address };
     note(entry, |entry| entry.asks(&view));
     loop {
-        let busy = match tries.at_once(&view, client.into(), home.as_ref()) {
+        let busy = match tries.at_once(&view, client.ip().into(), home.as_ref()) {
             Some(busy) => busy,
-            None => Box::pin(tries.next(worker, &view, client.into(), home.as_ref(), leaves(stream, held, true)))
+            None => Box::pin(tries.next(worker, &view, client.ip().into(), home.as_ref(), leaves(stream, held, true)))
                 .await
                 .map_err(|none| End::no_place(&none))?,
         };
         note(entry, |entry| entry.is_seated(&view, &busy));
         // On the heap: a relay should not carry the room for connecting.
-        match Box::pin(busy.connect(view.timeouts().connect)).await {
+        match Box::pin(busy.connect(view.timeouts().connect, ends)).await {
             Ok(stream) => {
                 note(entry, |entry| entry.is_connected());
                 view.went_well(&busy);

@@ -1,4 +1,6 @@
-use super::{AccessLog, ErrorPage, Forwarded, MessageEdits, Name, Network, Route, RouteAction, SourceLimits};
+use super::{
+    AccessLog, ErrorPage, Forwarded, MessageEdits, Name, Network, Route, RouteAction, SourceLimits, TcpOptions,
+};
 use std::{net::IpAddr, time::Duration};
 
 /// A virtual IP: one or more addresses that move between nodes as a unit, and what listens on them.
@@ -100,6 +102,8 @@ pub struct Listener {
     /// Who begins connections with a header of the PROXY protocol; nobody else may connect. Empty: whoever likes
     /// connects, without such a header.
     pub proxy_from: Vec<Network>,
+    /// What the kernel does for the connections that are accepted.
+    pub tcp: TcpOptions,
 }
 
 impl Listener {
@@ -117,6 +121,7 @@ impl Listener {
             error_pages: Vec::new(),
             forwarded: Forwarded::default(),
             proxy_from: Vec::new(),
+            tcp: TcpOptions::default(),
         }
     }
 

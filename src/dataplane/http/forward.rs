@@ -16,7 +16,7 @@ use super::{
 use crate::dataplane::{
     io::Transport,
     log::{End, Entry, note},
-    upstream::{BusyUpstream, Caller, ConnectError, NoPlace, Tries, Upstream, View, leaves},
+    upstream::{BusyUpstream, Caller, ConnectError, Ends, NoPlace, Tries, Upstream, View, leaves},
 };
 use std::{rc::Rc, sync::Arc};
 use tokio::net::TcpStream;
@@ -81,7 +81,7 @@ pub(super) async fn forward<S: Transport>(client: &mut Client<S>, job: Box<Job>)
             }
         };
         note(&mut client.entry, |entry| entry.is_seated(&job.view, &busy));
-        let (mut stream, reused) = match attempts.connection(&busy, afresh, &job).await {
+        let (mut stream, reused) = match attempts.connection(&busy, afresh, &job, client).await {
             Ok(connection) => connection,
             Err(error) => {
                 end = if error.status == 504 { End::CONNECTION_LATE } else { End::NO_CONNECTION };
@@ -154,26 +154,30 @@ impl Attempts {
     }
 
     /// A connection, and whether it has been used before.
-    async fn connection(
+    async fn connection<S>(
         &mut self,
         upstream: &Rc<Upstream>,
         afresh: bool,
         job: &Job,
+        client: &Client<S>,
     ) -> Result<(TcpStream, bool), Page> {
         if !afresh && let Some(stream) = upstream.take_idle(!job.repeatable) {
             return Ok((stream, true));
         }
+        let ends = Ends { client: client.address, here: client.listening.address };
         // On the heap: a connection that idles should not carry the room for connecting.
-        Box::pin(upstream.connect(job.view.timeouts().connect)).await.map(|stream| (stream, false)).map_err(|error| {
-            self.tries.unreachable(&job.view, upstream, &error);
-            match error {
-                ConnectError::Timeout => Page::new(504, "The server could not be reached in time."),
-                ConnectError::Failed(error) => {
-                    tracing::debug!(backend = %upstream.name, %error, "cannot connect");
-                    Page::new(502, "The server could not be reached.")
+        Box::pin(upstream.connect(job.view.timeouts().connect, ends)).await.map(|stream| (stream, false)).map_err(
+            |error| {
+                self.tries.unreachable(&job.view, upstream, &error);
+                match error {
+                    ConnectError::Timeout => Page::new(504, "The server could not be reached in time."),
+                    ConnectError::Failed(error) => {
+                        tracing::debug!(backend = %upstream.name, %error, "cannot connect");
+                        Page::new(502, "The server could not be reached.")
+                    }
                 }
-            }
-        })
+            },
+        )
     }
 
     /// After a connection that brought no byte of a response.
