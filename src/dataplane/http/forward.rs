@@ -42,13 +42,21 @@ pub(super) struct Job {
     pub(super) view: Rc<View>,
 }
 
+impl Job {
+    /// The client has said that it sends nothing after it, and it has no body: there is nothing that could still be on its
+    /// way and be answered with a reset.
+    fn is_the_last(&self) -> bool {
+        !self.keep_alive && matches!(self.framing, Framing::None)
+    }
+}
+
 /// What becomes of the client's connection.
 pub(super) enum Next {
     /// It waits for the next request.
     KeepAlive,
     /// It is closed, with care for what was sent last.
     Close,
-    /// It is gone.
+    /// It is gone, or may go.
     Drop,
     /// It is closed so that the client sees a failure.
     Reset,
@@ -101,7 +109,11 @@ pub(super) async fn forward<S: Transport>(client: &mut Client<S>, job: Box<Job>)
                 if reusable {
                     busy.put_idle(stream);
                 }
-                return if keep_alive { Next::KeepAlive } else { Next::Close };
+                return match keep_alive {
+                    true => Next::KeepAlive,
+                    false if job.is_the_last() && client.input.is_empty() => Next::Drop,
+                    false => Next::Close,
+                };
             }
             Outcome::Switched => {
                 note(&mut client.entry, |entry| entry.status = Some(101));
