@@ -14,6 +14,7 @@ use super::{
     upstream::{BusyUpstream, Ends, Tries, leaves},
     worker::Worker,
 };
+use crate::model::ListenerTimeouts;
 use std::{
     future::poll_fn,
     io,
@@ -55,14 +56,14 @@ pub(super) async fn serve(accepted: Accepted<TcpStream>) {
             return client.reset_on_close();
         }
     };
-    let timeout = listening.service.load().timeouts.tunnel;
+    let timeouts = listening.service.load().timeouts;
     let mut relay = Relay::new(held, Output::default());
     let mut moved = (0, 0);
     let count = |forth, back| {
         moved = (moved.0 + forth, moved.1 + back);
         count(counted.shard(), busy.counters(), forth, back);
     };
-    let result = relay.run(&mut client, &mut backend, timeout, Some(&mut exchanging), count).await;
+    let result = relay.run(&mut client, &mut backend, timeouts, Some(&mut exchanging), count).await;
     note(&mut entry, |entry| entry.ends_relay(&result, moved));
     if result.is_err() {
         client.reset_on_close();
@@ -154,19 +155,19 @@ impl Relay {
         Self { forth: OneWay::new(Output::holding(to_backend)), back: OneWay::new(to_client) }
     }
 
-    /// Until both directions have ended, or one has failed, or nothing has moved for `timeout`. A young connection
-    /// counts as an exchange.
+    /// Until both directions have ended, or one has failed, or nothing has moved for as long as `timeouts` allow. A young
+    /// connection counts as an exchange.
     pub(super) async fn run<C: Transport, B: Transport>(
         &mut self,
         client: &mut C,
         backend: &mut B,
-        timeout: Duration,
+        timeouts: ListenerTimeouts,
         mut young: Option<&mut Exchanging>,
         mut count: impl FnMut(u64, u64),
     ) -> io::Result<()> {
         let mut last = Instant::now();
         let grown_up = last + YOUTH;
-        let mut alarm = Alarm::new(grown_up.min(last + timeout));
+        let mut alarm = Alarm::new(grown_up.min(last + timeouts.tunnel));
         poll_fn(|cx| {
             let forth = self.forth.poll(cx, client, backend);
             let back = self.back.poll(cx, backend, client);
@@ -186,6 +187,7 @@ impl Relay {
             {
                 exchanging.end();
             }
+            let timeout = if forth.is_ready() || back.is_ready() { timeouts.half_closed } else { timeouts.tunnel };
             if young.is_none() || last + timeout < grown_up {
                 ready!(alarm.poll(cx, last + timeout));
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));

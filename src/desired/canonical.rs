@@ -74,7 +74,9 @@ fn listener(listener: &Listener) -> ListenerSpec {
         timeouts: unless_empty(ListenerTimeoutsSpec {
             request: duration(limits.request, default.request),
             idle: duration(limits.idle, default.idle),
+            keep_alive: duration(limits.keep_alive, limits.idle),
             tunnel: duration(limits.tunnel, default.tunnel),
+            half_closed: duration(limits.half_closed, limits.tunnel),
             tcp_user_timeout: connecting::user_timeout(listener.tcp),
         }),
     }

@@ -212,8 +212,14 @@ fn forwardeds() -> impl Strategy<Value = Forwarded> {
 }
 
 fn listeners() -> impl Strategy<Value = Vec<Listener>> {
-    let timeouts = (durations(), durations(), durations());
-    let timeouts = timeouts.prop_map(|(request, idle, tunnel)| ListenerTimeouts { request, idle, tunnel });
+    let timeouts = (durations(), durations(), durations(), durations(), durations());
+    let timeouts = timeouts.prop_map(|(request, idle, keep_alive, tunnel, half_closed)| ListenerTimeouts {
+        request,
+        idle,
+        keep_alive,
+        tunnel,
+        half_closed,
+    });
     let timeouts = prop_oneof![Just(ListenerTimeouts::default()), timeouts];
     let messages = (edits(), error_pages(), forwardeds(), networks(), tcp_options()).boxed();
     let routes = prop::collection::vec(routes(), 0..4).boxed();

@@ -94,5 +94,14 @@ fn timeouts(
     let request = findings.duration(&at.key("request"), spec.request.as_deref(), default.request);
     let idle = findings.duration(&at.key("idle"), spec.idle.as_deref(), default.idle);
     let tunnel = findings.duration(&at.key("tunnel"), spec.tunnel.as_deref(), default.tunnel);
-    Some(ListenerTimeouts { request: request?, idle: idle?, tunnel: tunnel? })
+    let keep_alive = findings.duration(&at.key("keepAlive"), spec.keep_alive.as_deref(), idle.unwrap_or(default.idle));
+    let as_tunnel = tunnel.unwrap_or(default.tunnel);
+    let half_closed = findings.duration(&at.key("halfClosed"), spec.half_closed.as_deref(), as_tunnel);
+    Some(ListenerTimeouts {
+        request: request?,
+        idle: idle?,
+        keep_alive: keep_alive?,
+        tunnel: tunnel?,
+        half_closed: half_closed?,
+    })
 }
