@@ -16,8 +16,12 @@ use targets::Way;
 
 type Target = fn(&[u8]) -> Way;
 
-const TARGETS: [(&str, Target); 3] =
-    [("requests", targets::requests), ("responses", targets::responses), ("body", targets::body)];
+const TARGETS: [(&str, Target); 4] = [
+    ("requests", targets::requests),
+    ("responses", targets::responses),
+    ("body", targets::body),
+    ("proxy_header", targets::proxy_header),
+];
 
 /// What parsers trip over.
 const WORDS: [&str; 34] = [
@@ -77,7 +81,7 @@ fn some_mutations_break_nothing() {
 
 /// As many as eight seconds for each target allow.
 #[test]
-#[ignore = "24 s of mutations"]
+#[ignore = "32 s of mutations"]
 fn many_mutations_break_nothing() {
     TARGETS.iter().for_each(|(name, target)| mutate(name, *target, 150_000, 2));
 }

@@ -4,9 +4,12 @@
 //! They are plain functions so that three may call them: `cargo fuzz` (`fuzz_targets/`, with a nightly compiler), the
 //! replay of `corpus/` in `cargo test`, and the mutating runner there.
 
-use lbagent::dataplane::http::engine::{
-    Asked, BadResponse, BodyReader, BodyWriter, Forwarding, Framing, Keep, MAX_FIELDS, MAX_HEAD, Part, Refusal, Reply,
-    RequestEvent, Requests, ResponseEvent, Responses, Version,
+use lbagent::dataplane::{
+    http::engine::{
+        Asked, BadResponse, BodyReader, BodyWriter, Earlier, Forwarding, Framing, Hop, Keep, MAX_FIELDS, MAX_HEAD,
+        Part, Refusal, Reply, Request, RequestEvent, Requests, ResponseEvent, Responses, Told, Version,
+    },
+    proxy_protocol,
 };
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -49,6 +52,25 @@ pub(crate) fn body(input: &[u8]) -> Way {
     let length = wire.len();
     assert_eq!(read_body([&wire[..]].into_iter()), Ok((input.to_vec(), length)));
     way(&(whole.as_ref().map(|_| ()), whole.as_ref().err()))
+}
+
+/// What a proxy in front says before the client's first byte: what is said does not change with what follows, and is said
+/// as soon as it can be.
+pub(crate) fn proxy_header(input: &[u8]) -> Way {
+    let whole = proxy_protocol::parse(input);
+    let pieces = (0..=input.len()).map(|length| proxy_protocol::parse(&input[..length]));
+    let first = pieces.enumerate().find(|(_, said)| *said != Ok(None));
+    match (first, &whole) {
+        (None, whole) => assert_eq!(*whole, Ok(None)),
+        (Some((length, said)), whole) => {
+            assert_eq!(said, *whole, "what follows makes a difference");
+            if let Ok(Some(header)) = said {
+                assert_eq!(header.length, length, "it takes what is not its own");
+            }
+        }
+    }
+    let ends = whole.map(|header| header.map(|header| header.ends.map(|(from, to)| (from.is_ipv4(), to.is_ipv4()))));
+    way(&ends.map_err(|bad| bad.to_string()))
 }
 
 /// Pieces of one to some bytes; always the same ones for the same input.
@@ -135,6 +157,7 @@ fn read_requests<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Read {
                 RequestEvent::Head(request) => {
                     let mut head = Vec::new();
                     request.write_forward(&forwarding(), &mut head);
+                    ways_are_told_as_wanted(&request);
                     read.messages.push(Forwarded {
                         method: request.method.to_owned(),
                         target: request.target.to_string(),
@@ -179,6 +202,43 @@ fn forwarded_request_has_one_meaning(message: &Forwarded) {
     assert_eq!((count("transfer-encoding"), count("x-forwarded-for")), (usize::from(chunked), 1), "{names:?}");
     for hop_by_hop in ["keep-alive", "proxy-connection", "te", "trailer"] {
         assert!(!names.iter().any(|n| n == hop_by_hop), "{names:?}");
+    }
+}
+
+/// However the way of a request is told, the last word in it is this proxy's, and of those whose word does not count
+/// nothing is left.
+fn ways_are_told_as_wanted(request: &Request<'_>) {
+    let peer = forwarding().peer;
+    let before: Vec<_> = request.x_forwarded_for().collect();
+    for earlier in [Earlier::Extended, Earlier::Dropped, Earlier::Kept] {
+        for (x_forwarded, rfc7239) in [(true, false), (false, true), (true, true), (false, false)] {
+            let told = Told { x_forwarded, rfc7239, earlier };
+            let mut head = Vec::new();
+            request.write_forward(&Forwarding { told, ..forwarding() }, &mut head);
+            forwarded_head_is_sound(&head);
+            let names = names(&head);
+            let count = |name: &str| names.iter().filter(|n| n.replace('_', "-") == name).count();
+            if names.len() > MAX_FIELDS || head.len() > MAX_HEAD {
+                continue;
+            }
+            let mut requests = Requests::default();
+            let Ok((_, RequestEvent::Head(again))) = requests.next(&head) else {
+                panic!("not a request: {:?}", String::from_utf8_lossy(&head));
+            };
+            if x_forwarded {
+                let after: Vec<_> = again.x_forwarded_for().collect();
+                assert_eq!(after[0], Some(peer));
+                assert_eq!(after[1..], if earlier == Earlier::Dropped { &[] } else { &before[..] }[..]);
+            }
+            if earlier == Earlier::Dropped {
+                assert_eq!(count("x-forwarded-for"), usize::from(x_forwarded), "{names:?}");
+                assert_eq!(count("forwarded"), usize::from(rfc7239), "{names:?}");
+            }
+            if rfc7239 && earlier == Earlier::Dropped {
+                let hop = Hop { from: Some(peer), proto: Some(b"http") };
+                assert_eq!(again.forwarded(), [hop], "{:?}", String::from_utf8_lossy(&head));
+            }
+        }
     }
 }
 

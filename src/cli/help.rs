@@ -70,9 +70,9 @@ Examples:
   lbagent route GET http://www.example.com/ --state-dir my-state    # what would these files do?
   lbagent route GET http://www.example.com/ --json | jq .outcome
 
-It asks the agent of this node what is in force and which backends are up; without one it goes by the state files. Each
-route is shown with the condition that fails, until one takes the request. Exit 0 if a backend or a redirect would answer,
-1 if nobody or only a page of the proxy, 2 if the question makes no sense.";
+It asks the agent of this node what is in force and which backends are up; without one it goes by the state files.
+Each route is shown with the condition that fails, until one takes the request. Exit 0 if a backend or a redirect
+would answer, 1 if nobody or only a page of the proxy, 2 if the question makes no sense.";
 
 pub(super) const STANDBY: &str = "\
 Examples:

@@ -11,10 +11,14 @@ use super::{
     upstream::BackendShared,
     worker::{Command, WorkerHandle},
 };
-use crate::model::{Backend, BackendTraffic, ListenerConfig, ListenerTraffic, Name, PoolTraffic, ProxyConfig};
+use crate::{
+    kernel::connect::set_options,
+    model::{Backend, BackendTraffic, ListenerConfig, ListenerTraffic, Name, PoolTraffic, ProxyConfig, TcpOptions},
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
+    io,
+    net::{SocketAddr, TcpListener},
     sync::{Arc, Weak},
 };
 use tokio::time::Instant;
@@ -26,6 +30,8 @@ pub(super) struct Control {
     pools: BTreeMap<Name, Arc<Pool>>,
     pools_made: u64,
     listeners: BTreeMap<SocketAddr, Arc<Listening>>,
+    /// Second handles to the workers' sockets, to change their options.
+    sockets: BTreeMap<SocketAddr, Vec<TcpListener>>,
     /// Closed here, but workers may still be taking the last connections out of their queues.
     closing: BTreeMap<SocketAddr, Weak<Listening>>,
     vips: BTreeMap<Name, Arc<InFlight>>,
@@ -63,6 +69,7 @@ impl Control {
     /// Closes every listener.
     pub(super) fn stop(&mut self) {
         self.stopped = true;
+        self.sockets.clear();
         for listening in std::mem::take(&mut self.listeners).into_values() {
             listening.close();
         }
@@ -138,11 +145,12 @@ impl Control {
             Some(listening) => {
                 let service = self.service(address, wanted, Some(&listening.service.load()), workers);
                 listening.service.store(Arc::new(service));
+                self.change_options(address, wanted.listener.tcp);
                 Ok(())
             }
             None => {
                 let service = self.service(address, wanted, None, workers);
-                self.open(Arc::new(Listening::new(address, service)), workers)
+                self.open(Arc::new(Listening::new(address, service)), wanted.listener.tcp, workers)
             }
         }
     }
@@ -198,20 +206,39 @@ impl Control {
         }))
     }
 
-    fn open(&mut self, listening: Arc<Listening>, workers: &[WorkerHandle]) -> Result<(), ListenError> {
+    fn open(
+        &mut self,
+        listening: Arc<Listening>,
+        options: TcpOptions,
+        workers: &[WorkerHandle],
+    ) -> Result<(), ListenError> {
         let address = listening.address;
         let ours = self.closing.contains_key(&address);
-        let sockets = listen::open(address, workers.len(), ours)?;
+        let sockets = listen::open(address, workers.len(), ours, options)?;
+        let failed = |source| ListenError::Failed { address, source };
+        let handles = sockets.iter().map(TcpListener::try_clone).collect::<io::Result<_>>().map_err(failed)?;
         for (worker, socket) in workers.iter().zip(sockets) {
             worker.send(Command::Open(listening.clone(), socket));
         }
         self.listeners.insert(address, listening);
+        self.sockets.insert(address, handles);
         Ok(())
+    }
+
+    /// Connections that are accepted from now on have them.
+    fn change_options(&self, address: SocketAddr, options: TcpOptions) {
+        for socket in self.sockets.get(&address).into_iter().flatten() {
+            if let Err(error) = set_options(socket, options) {
+                tracing::warn!(%address, %error, "cannot change the options of a listening socket");
+            }
+        }
     }
 
     fn close(&mut self, address: SocketAddr, workers: &[WorkerHandle]) {
         let Some(listening) = self.listeners.remove(&address) else { return };
         listening.close();
+        // First, so that the workers' are the last ones.
+        self.sockets.remove(&address);
         for worker in workers {
             worker.send(Command::Close(address));
         }

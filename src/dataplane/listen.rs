@@ -1,6 +1,7 @@
 //! Listening sockets: one per worker and address, which the kernel spreads connections over (SO_REUSEPORT), and bound
 //! before the address is there (IP_FREEBIND), so that a takeover is an address and an announcement, nothing more.
 
+use crate::{kernel::connect::set_options, model::TcpOptions};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     io,
@@ -37,7 +38,12 @@ pub enum ListenError {
 
 /// `count` sockets that listen on `address`: all of them or none. `ours` tells that this process may still have it
 /// open, so that finding it in use means nothing.
-pub(super) fn open(address: SocketAddr, count: usize, ours: bool) -> Result<Vec<TcpListener>, ListenError> {
+pub(super) fn open(
+    address: SocketAddr,
+    count: usize,
+    ours: bool,
+    options: TcpOptions,
+) -> Result<Vec<TcpListener>, ListenError> {
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::AddrInUse => ListenError::InUse(address),
         io::ErrorKind::PermissionDenied => ListenError::Denied(address),
@@ -46,7 +52,7 @@ pub(super) fn open(address: SocketAddr, count: usize, ours: bool) -> Result<Vec<
     if !ours {
         look_first(address).map_err(failed)?;
     }
-    (0..count).map(|_| socket(address)).collect::<io::Result<_>>().map_err(failed)
+    (0..count).map(|_| socket(address, options)).collect::<io::Result<_>>().map_err(failed)
 }
 
 /// Binds for a moment without SO_REUSEPORT, which fails beside any listener. SO_REUSEADDR lets it pass connections of
@@ -55,12 +61,13 @@ fn look_first(address: SocketAddr) -> io::Result<()> {
     unbound(address)?.bind(&address.into())
 }
 
-fn socket(address: SocketAddr) -> io::Result<TcpListener> {
+fn socket(address: SocketAddr, options: TcpOptions) -> io::Result<TcpListener> {
     let socket = unbound(address)?;
     socket.set_reuse_port(true)?;
     socket.bind(&address.into())?;
     // What is accepted inherits it: the rest of a response must not wait until the client acknowledges what came before.
     socket.set_tcp_nodelay(true)?;
+    set_options(&socket, options)?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
@@ -83,6 +90,10 @@ fn unbound(address: SocketAddr) -> io::Result<Socket> {
 mod tests {
     use super::*;
 
+    fn opened(address: SocketAddr, count: usize, ours: bool) -> Result<Vec<TcpListener>, ListenError> {
+        open(address, count, ours, TcpOptions::default())
+    }
+
     fn free_port(ip: &str) -> SocketAddr {
         TcpListener::bind((ip, 0)).unwrap().local_addr().unwrap()
     }
@@ -91,15 +102,15 @@ mod tests {
     fn several_sockets_share_a_port_of_ours() {
         for ip in ["127.0.0.1", "::1"] {
             let address = free_port(ip);
-            let first = open(address, 2, false).unwrap();
+            let first = opened(address, 2, false).unwrap();
             assert_eq!(first.len(), 2);
-            assert_eq!(open(address, 3, true).unwrap().len(), 3);
+            assert_eq!(opened(address, 3, true).unwrap().len(), 3);
         }
     }
 
     #[test]
     fn what_is_accepted_sends_at_once() {
-        let listener = open(free_port("127.0.0.1"), 1, false).unwrap().remove(0);
+        let listener = opened(free_port("127.0.0.1"), 1, false).unwrap().remove(0);
         listener.set_nonblocking(false).unwrap();
         let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         assert!(listener.accept().unwrap().0.nodelay().unwrap());
@@ -108,7 +119,7 @@ mod tests {
     #[test]
     fn an_address_that_is_not_there_yet_can_be_listened_on() {
         for address in ["192.0.2.77:8088", "[2001:db8::77]:8088"] {
-            assert_eq!(open(address.parse().unwrap(), 1, false).unwrap().len(), 1, "{address}");
+            assert_eq!(opened(address.parse().unwrap(), 1, false).unwrap().len(), 1, "{address}");
         }
     }
 
@@ -116,15 +127,16 @@ mod tests {
     fn a_port_of_another_program_is_seen_even_if_it_would_share() {
         let address = free_port("127.0.0.1");
         let plain = TcpListener::bind(address).unwrap();
-        assert!(matches!(open(address, 2, false), Err(ListenError::InUse(a)) if a == address));
+        assert!(matches!(opened(address, 2, false), Err(ListenError::InUse(a)) if a == address));
         drop(plain);
-        let sharing = socket(address).unwrap();
-        let error = open(address, 2, false).unwrap_err();
+        let sharing = socket(address, TcpOptions::default()).unwrap();
+        let error = opened(address, 2, false).unwrap_err();
         assert!(error.to_string().contains("in use by another program"), "{error}");
         drop(sharing);
-        let wildcard = socket(SocketAddr::new("0.0.0.0".parse().unwrap(), address.port())).unwrap();
-        assert!(matches!(open(address, 2, false), Err(ListenError::InUse(_))));
+        let wildcard =
+            socket(SocketAddr::new("0.0.0.0".parse().unwrap(), address.port()), TcpOptions::default()).unwrap();
+        assert!(matches!(opened(address, 2, false), Err(ListenError::InUse(_))));
         drop(wildcard);
-        assert!(open(address, 2, false).is_ok());
+        assert!(opened(address, 2, false).is_ok());
     }
 }

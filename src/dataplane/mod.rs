@@ -25,7 +25,7 @@ mod io;
 mod listen;
 mod log;
 mod parking;
-mod proxy_protocol;
+pub mod proxy_protocol;
 mod quiet;
 mod reactor;
 mod sources;

@@ -15,25 +15,25 @@ const LONGEST_LINE: usize = 107;
 /// Signature, version and command, family, length.
 const FIXED: usize = 16;
 /// A header of version 2 with all its TLVs; the protocol would allow 64 KiB.
-pub(super) const LONGEST: usize = 4096;
+pub const LONGEST: usize = 4096;
 
 /// What a header says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Header {
+pub struct Header {
     /// Who has connected, and where to. `None`: nobody that could be named (`UNKNOWN`, `LOCAL`, a unix socket); the
     /// connection is the proxy's own.
-    pub(super) ends: Option<(SocketAddr, SocketAddr)>,
+    pub ends: Option<(SocketAddr, SocketAddr)>,
     /// Bytes of the header.
-    pub(super) length: usize,
+    pub length: usize,
 }
 
 /// What makes a header unusable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct BadHeader(&'static str);
+pub struct BadHeader(&'static str);
 
 /// Reads the header that `input` begins with. `None`: it has not come whole. `input` holds all that came before.
-pub(super) fn parse(input: &[u8]) -> Result<Option<Header>, BadHeader> {
+pub fn parse(input: &[u8]) -> Result<Option<Header>, BadHeader> {
     let begins = |with: &[u8]| with.starts_with(&input[..input.len().min(with.len())]);
     match (begins(WORD), begins(SIGNATURE)) {
         (true, _) if input.len() >= WORD.len() => line(input),

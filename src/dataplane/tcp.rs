@@ -12,13 +12,14 @@ use super::{
     reactor::{TcpStream, now},
     sources::{Full, Seat},
     traffic::{BackendShard, ListenerShard, Sharded},
-    upstream::{BusyUpstream, Tries, leaves},
+    upstream::{BusyUpstream, Ends, Tries, leaves},
     worker::Worker,
 };
+use crate::model::ListenerTimeouts;
 use std::{
     future::poll_fn,
     io,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -47,7 +48,7 @@ pub(super) async fn serve(accepted: Accepted<TcpStream>) {
         note(&mut entry, |entry| entry.end = End::REFUSED);
         return client.reset_on_close();
     }
-    let found = backend(&listening, &mut client, address.ip(), &mut held, &worker, &mut entry).await;
+    let found = backend(&listening, &mut client, address, &mut held, &worker, &mut entry).await;
     let (mut backend, busy) = match found {
         Ok(connection) => connection,
         Err(end) => {
@@ -55,14 +56,14 @@ pub(super) async fn serve(accepted: Accepted<TcpStream>) {
             return client.reset_on_close();
         }
     };
-    let timeout = listening.service.load().timeouts.tunnel;
+    let timeouts = listening.service.load().timeouts;
     let mut relay = Relay::new(held, Output::default());
     let mut moved = (0, 0);
     let count = |forth, back| {
         moved = (moved.0 + forth, moved.1 + back);
         count(counted.shard(), busy.counters(), forth, back);
     };
-    let result = relay.run(&mut client, &mut backend, timeout, Some(&mut exchanging), count).await;
+    let result = relay.run(&mut client, &mut backend, timeouts, Some(&mut exchanging), count).await;
     note(&mut entry, |entry| entry.ends_relay(&result, moved));
     if result.is_err() {
         client.reset_on_close();
@@ -75,26 +76,27 @@ pub(super) async fn serve(accepted: Accepted<TcpStream>) {
 async fn backend(
     listening: &Listening,
     stream: &mut TcpStream,
-    client: IpAddr,
+    client: SocketAddr,
     held: &mut Vec<u8>,
     worker: &Worker,
     entry: &mut Option<Box<Entry>>,
 ) -> Result<(TcpStream, BusyUpstream), End> {
     let pool = listening.service.load().routes.fallback().cloned().ok_or(End::NO_CONNECTION)?;
     let view = worker.pool(&pool).view();
-    let home = view.home(client);
+    let home = view.home(client.ip());
     let mut tries = Tries::default();
+    let ends = Ends { client, here: listening.address };
     note(entry, |entry| entry.asks(&view));
     loop {
-        let busy = match tries.at_once(&view, client.into(), home.as_ref()) {
+        let busy = match tries.at_once(&view, client.ip().into(), home.as_ref()) {
             Some(busy) => busy,
-            None => Box::pin(tries.next(worker, &view, client.into(), home.as_ref(), leaves(stream, held, true)))
+            None => Box::pin(tries.next(worker, &view, client.ip().into(), home.as_ref(), leaves(stream, held, true)))
                 .await
                 .map_err(|none| End::no_place(&none))?,
         };
         note(entry, |entry| entry.is_seated(&view, &busy));
         // On the heap: a relay should not carry the room for connecting.
-        match Box::pin(busy.connect(view.timeouts().connect)).await {
+        match Box::pin(busy.connect(view.timeouts().connect, ends)).await {
             Ok(stream) => {
                 note(entry, |entry| entry.is_connected());
                 view.went_well(&busy);
@@ -153,19 +155,19 @@ impl Relay {
         Self { forth: OneWay::new(Output::holding(to_backend)), back: OneWay::new(to_client) }
     }
 
-    /// Until both directions have ended, or one has failed, or nothing has moved for `timeout`. A young connection
-    /// counts as an exchange.
+    /// Until both directions have ended, or one has failed, or nothing has moved for as long as `timeouts` allow. A young
+    /// connection counts as an exchange.
     pub(super) async fn run<C: Transport, B: Transport>(
         &mut self,
         client: &mut C,
         backend: &mut B,
-        timeout: Duration,
+        timeouts: ListenerTimeouts,
         mut young: Option<&mut Exchanging>,
         mut count: impl FnMut(u64, u64),
     ) -> io::Result<()> {
         let mut last = now();
         let grown_up = last + YOUTH;
-        let mut alarm = Alarm::new(grown_up.min(last + timeout));
+        let mut alarm = Alarm::new(grown_up.min(last + timeouts.tunnel));
         poll_fn(|cx| {
             let forth = self.forth.poll(cx, client, backend);
             let back = self.back.poll(cx, backend, client);
@@ -185,6 +187,7 @@ impl Relay {
             {
                 exchanging.end();
             }
+            let timeout = if forth.is_ready() || back.is_ready() { timeouts.half_closed } else { timeouts.tunnel };
             if young.is_none() || last + timeout < grown_up {
                 ready!(alarm.poll(cx, last + timeout));
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));

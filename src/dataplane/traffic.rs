@@ -91,6 +91,7 @@ counted!(BackendShard of BackendTraffic {
     idle,
     connections,
     connect_errors,
+    port_exhausted,
     requests,
     retries,
     redispatches,

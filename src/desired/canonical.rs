@@ -4,6 +4,7 @@
 
 mod around;
 mod http;
+mod connecting;
 
 use super::{
     Object,
@@ -69,16 +70,20 @@ fn listener(listener: &Listener) -> ListenerSpec {
         error_pages: listener.error_pages.iter().map(http::error_page).collect(),
         forwarded: http::forwarded(&listener.forwarded),
         proxy_protocol: http::proxy_protocol(&listener.proxy_from),
+        tcp_keepalive: connecting::keepalive(listener.tcp),
         timeouts: unless_empty(ListenerTimeoutsSpec {
             request: duration(limits.request, default.request),
             idle: duration(limits.idle, default.idle),
+            keep_alive: duration(limits.keep_alive, limits.idle),
             tunnel: duration(limits.tunnel, default.tunnel),
+            half_closed: duration(limits.half_closed, limits.tunnel),
+            tcp_user_timeout: connecting::user_timeout(listener.tcp),
         }),
     }
 }
 
 fn pool_spec(pool: &Pool) -> PoolSpec {
-    let default = PoolTimeouts::default();
+    let (default, how) = (PoolTimeouts::default(), &pool.serving.connecting);
     PoolSpec {
         balance: balance(&pool.balance),
         sticky: pool.sticky.as_ref().map(sticky),
@@ -87,6 +92,7 @@ fn pool_spec(pool: &Pool) -> PoolSpec {
         timeouts: unless_empty(PoolTimeoutsSpec {
             connect: duration(pool.timeouts.connect, default.connect),
             response: duration(pool.timeouts.response, default.response),
+            tcp_user_timeout: connecting::user_timeout(how.tcp),
         }),
         retries: unless(pool.serving.retries, Serving::default().retries).map(Into::into),
         idle: idle(pool.serving.idle),
@@ -94,6 +100,9 @@ fn pool_spec(pool: &Pool) -> PoolSpec {
         slow_start: pool.serving.slow_start.map(format_duration),
         ejection: pool.serving.ejection.map(ejection),
         resolve: unless_empty(ResolveSpec { interval: duration(pool.serving.resolve, Serving::default().resolve) }),
+        source_address: connecting::sources(how),
+        proxy_protocol: connecting::proxy(how),
+        tcp_keepalive: connecting::keepalive(how.tcp),
     }
 }
 

@@ -6,7 +6,7 @@
 //! | what changed | its task | its state |
 //! |---|---|---|
 //! | weight, backup, balance, rise, fall, … | goes on | stays |
-//! | interval, timeout | starts anew | stays |
+//! | interval, timeout, how connections are made | starts anew | stays |
 //! | what is asked (kind, path, host, expect) | starts anew | stays until the first answer, which decides |
 //! | the address | starts anew | unknown, as of a new backend |
 //! | backend or pool gone | ends | gone |
@@ -14,9 +14,9 @@
 //! The first question is put at once. The second follows after half to one and a half intervals, by a hash of the
 //! names, so that the checks of a large farm spread over the interval and stay spread; then they are an interval apart.
 
-use super::{Answer, ask, threshold};
+use super::{Answer, Server, ask, threshold};
 use crate::model::{
-    Backend, BackendState, Check, CheckKind, CheckOutcome, Desired, Health, HealthTable, Name, format_duration,
+    Backend, BackendState, Check, CheckKind, CheckOutcome, Desired, Health, HealthTable, Name, Pool, format_duration,
 };
 use std::{
     collections::BTreeMap,
@@ -98,21 +98,25 @@ impl Drop for Task {
 /// All that a task needs to know. Two equal questions are one and the same.
 #[derive(Debug, Clone, PartialEq)]
 struct Question {
-    backend: Backend,
+    server: Server,
     kind: CheckKind,
     interval: Duration,
     timeout: Duration,
 }
 
 impl Question {
-    fn new(backend: &Backend, check: &Check) -> Self {
-        // What does not change the question must not make two of them differ.
-        let backend = Backend::new(backend.name.clone(), backend.address);
-        Self { backend, kind: check.kind.clone(), interval: check.interval, timeout: check.timeout }
+    fn new(backend: &Backend, pool: &Pool) -> Self {
+        let (check, connecting) = (&pool.check, pool.serving.connecting.clone());
+        Self {
+            server: Server { address: backend.address, connecting },
+            kind: check.kind.clone(),
+            interval: check.interval,
+            timeout: check.timeout,
+        }
     }
 
     fn address(&self) -> SocketAddr {
-        self.backend.address
+        self.server.address
     }
 }
 
@@ -128,18 +132,18 @@ struct Report {
 impl Checker {
     /// Starts, changes and ends tasks so that they are what `desired` wants.
     fn follow(&mut self, desired: &Desired, table: &watch::Sender<Arc<HealthTable>>) {
-        let wanted: BTreeMap<Key, (&Backend, &Check)> = desired
+        let wanted: BTreeMap<Key, (&Backend, &Arc<Pool>)> = desired
             .pools
             .values()
             .flat_map(|pool| pool.backends.iter().map(move |backend| (pool, backend)))
             // Whoever works on it does not want it asked.
             .filter(|(_, backend)| backend.state != BackendState::Maint && backend.is_known())
-            .map(|(pool, backend)| ((pool.name.clone(), backend.name.clone()), (backend, &pool.check)))
+            .map(|(pool, backend)| ((pool.name.clone(), backend.name.clone()), (backend, pool)))
             .collect();
         self.tasks.retain(|key, _| wanted.contains_key(key));
         let mut forgotten = Vec::new();
-        for (key, (backend, check)) in &wanted {
-            if self.want(key, Question::new(backend, check), check) {
+        for (key, (backend, pool)) in &wanted {
+            if self.want(key, Question::new(backend, pool), &pool.check) {
                 forgotten.push(key);
             }
         }
@@ -222,7 +226,7 @@ async fn watch_backend(key: Key, id: u64, question: Question, permits: Arc<Semap
     loop {
         let Ok(permit) = permits.acquire().await else { return };
         let start = Instant::now();
-        let answer = match tokio::time::timeout(question.timeout, ask(&question.kind, &question.backend)).await {
+        let answer = match tokio::time::timeout(question.timeout, ask(&question.kind, &question.server)).await {
             Ok(answer) => answer,
             Err(_) => Answer::Bad(format!("no answer within {}", format_duration(question.timeout))),
         };

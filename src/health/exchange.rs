@@ -3,20 +3,17 @@
 //! What comes is looked at until it is clear, and no further than [`MOST`] bytes: a backend that sends garbage, or sends
 //! for ever, is a failed check and nothing more. The words of the result never quote the backend.
 
-use super::{Answer, failed};
+use super::{Answer, Server, failed};
 use crate::model::Expect;
-use std::{io, net::SocketAddr};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use std::io;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// The most bytes of an answer that are looked at.
 pub const MOST: usize = 16 * 1024;
 
-/// Connects to `address`, sends, and waits for what is expected. The caller bounds the time.
-pub async fn ask(address: SocketAddr, send: &[u8], expect: &Expect) -> Answer {
-    match exchange(address, send, expect).await {
+/// Connects to `server`, sends, and waits for what is expected. The caller bounds the time.
+pub async fn ask(server: &Server, send: &[u8], expect: &Expect) -> Answer {
+    match exchange(server, send, expect).await {
         Ok(Verdict::Met) => Answer::Good("answered as expected".to_owned()),
         Ok(Verdict::Open) => Answer::Bad("the answer ended without what was expected".to_owned()),
         Ok(Verdict::Missed) => Answer::Bad("the answer is not what was expected".to_owned()),
@@ -34,8 +31,8 @@ enum Verdict {
     Missed,
 }
 
-async fn exchange(address: SocketAddr, send: &[u8], expect: &Expect) -> io::Result<Verdict> {
-    let mut stream = TcpStream::connect(address).await?;
+async fn exchange(server: &Server, send: &[u8], expect: &Expect) -> io::Result<Verdict> {
+    let mut stream = server.connect().await?;
     stream.write_all(send).await?;
     let mut answer = Vec::new();
     let mut limited = stream.take(MOST as u64);
@@ -67,7 +64,7 @@ mod tests {
 
     async fn asked(send: &str, expect: Expect, script: Vec<Step>) -> Answer {
         let (address, server) = serve(script).await;
-        let answer = ask(address, send.as_bytes(), &expect).await;
+        let answer = ask(&Server::at(address), send.as_bytes(), &expect).await;
         drop(server);
         answer
     }

@@ -4,20 +4,17 @@
 //! for ever, is a failed check and nothing more. Interim responses (1xx, RFC 9110 section 15.2) are skipped. The words
 //! of the result never quote the backend: they end up on terminals and pages.
 
-use super::{Answer, failed};
+use super::{Answer, Server, failed};
 use crate::model::StatusRange;
 use std::net::SocketAddr;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// The most bytes of an answer that are looked at.
 const MOST: usize = 4096;
 
-/// Asks `address` for `path`. The caller bounds the time.
-pub async fn ask(address: SocketAddr, path: &str, host: Option<&str>, expect: &[StatusRange]) -> Answer {
-    match exchange(address, &request(address, path, host)).await {
+/// Asks `server` for `path`. The caller bounds the time.
+pub async fn ask(server: &Server, path: &str, host: Option<&str>, expect: &[StatusRange]) -> Answer {
+    match exchange(server, &request(server.address, path, host)).await {
         Ok(Some(status)) => judge(status, expect),
         Ok(None) => Answer::Bad("the answer is not HTTP/1".to_owned()),
         Err(error) => failed(&error),
@@ -53,8 +50,8 @@ pub enum Parsed {
     NotHttp,
 }
 
-async fn exchange(address: SocketAddr, request: &str) -> std::io::Result<Option<u16>> {
-    let mut stream = TcpStream::connect(address).await?;
+async fn exchange(server: &Server, request: &str) -> std::io::Result<Option<u16>> {
+    let mut stream = server.connect().await?;
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::with_capacity(MOST);
     let mut limited = stream.take(MOST as u64);
@@ -151,7 +148,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = tokio::spawn(serve_once(listener, answer.to_vec()));
-        let answer = ask(address, "/check.txt", host, &[OK]).await;
+        let answer = ask(&Server::at(address), "/check.txt", host, &[OK]).await;
         (answer, server.await.unwrap(), address)
     }
 

@@ -6,8 +6,8 @@
 //! counted by the server and blocked after `max_connect_errors` times, so with a user the phase is gone through to its
 //! end, and the connection is left in order. Without one there is nothing that could be said.
 
-use super::{Answer, failed};
-use std::{io, net::SocketAddr};
+use super::{Answer, Server, failed};
+use std::io;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -22,13 +22,13 @@ const MOST_WORDS: usize = 120;
 const CAPABILITIES: u32 = 0x0000_0001 | 0x0000_0200 | 0x0000_8000 | 0x0008_0000;
 const COM_QUIT: &[u8] = &[1];
 
-/// Asks the server at `address`, and logs in as `user`. The caller bounds the time.
-pub async fn ask(address: SocketAddr, user: Option<&str>) -> Answer {
-    talk(address, user).await.unwrap_or_else(|error| failed(&error))
+/// Asks the server at `server`, and logs in as `user`. The caller bounds the time.
+pub async fn ask(server: &Server, user: Option<&str>) -> Answer {
+    talk(server, user).await.unwrap_or_else(|error| failed(&error))
 }
 
-async fn talk(address: SocketAddr, user: Option<&str>) -> io::Result<Answer> {
-    let mut stream = TcpStream::connect(address).await?;
+async fn talk(server: &Server, user: Option<&str>) -> io::Result<Answer> {
+    let mut stream = server.connect().await?;
     let Some(greeting) = read(&mut stream).await? else { return Ok(not_mysql()) };
     if let Some(words) = error_words(&greeting.payload) {
         return Ok(Answer::Bad(words));
@@ -156,7 +156,7 @@ mod tests {
 
     async fn asked(user: Option<&str>, script: Vec<Step>) -> Answer {
         let (address, server) = serve(script).await;
-        let answer = ask(address, user).await;
+        let answer = ask(&Server::at(address), user).await;
         tokio::time::timeout(std::time::Duration::from_secs(10), server).await.unwrap().unwrap();
         answer
     }

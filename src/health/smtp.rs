@@ -3,8 +3,8 @@
 //!
 //! The words of the result quote nothing of the backend but the reply's code.
 
-use super::{Answer, failed};
-use std::{io, net::SocketAddr, time::Duration};
+use super::{Answer, Server, failed};
+use std::{io, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -15,13 +15,13 @@ const MOST: usize = 16 * 1024;
 /// For the answer to QUIT, which decides nothing.
 const FAREWELL: Duration = Duration::from_millis(100);
 
-/// Greets the server at `address` as `hello`. The caller bounds the time.
-pub async fn ask(address: SocketAddr, hello: &str) -> Answer {
-    talk(address, hello).await.unwrap_or_else(|error| failed(&error))
+/// Greets the server at `server` as `hello`. The caller bounds the time.
+pub async fn ask(server: &Server, hello: &str) -> Answer {
+    talk(server, hello).await.unwrap_or_else(|error| failed(&error))
 }
 
-async fn talk(address: SocketAddr, hello: &str) -> io::Result<Answer> {
-    let mut stream = TcpStream::connect(address).await?;
+async fn talk(server: &Server, hello: &str) -> io::Result<Answer> {
+    let mut stream = server.connect().await?;
     let mut held = Vec::new();
     for (says, wanted) in [(None, 220), (Some(format!("EHLO {hello}\r\n")), 250)] {
         if let Some(line) = says {
@@ -109,7 +109,7 @@ mod tests {
 
     async fn asked(script: Vec<Step>) -> Answer {
         let (address, server) = serve(script).await;
-        let answer = ask(address, "lb1.example").await;
+        let answer = ask(&Server::at(address), "lb1.example").await;
         // It heard what it was to hear, or it panicked.
         tokio::time::timeout(Duration::from_secs(10), server).await.unwrap().unwrap();
         answer

@@ -13,6 +13,7 @@
 //! rx ─────── how much a device has received
 //! stream ─── accepting a connection
 //! instance ─ one agent per network namespace
+//! connect ── TCP from a certain address, and what the kernel does for a connection
 //! datagram ─ UDP: many at once, and what ICMP says of those that were sent
 //! alarm ──── waiting for a moment; epoll: for one of many sockets
 //! meddler ── who else has changed something
@@ -23,6 +24,7 @@
 
 pub mod alarm;
 pub mod announce;
+pub mod connect;
 pub mod datagram;
 pub mod epoll;
 mod error;

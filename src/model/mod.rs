@@ -4,6 +4,7 @@
 //! these types once, in [`crate::desired`], and never checked again.
 
 mod around;
+mod connecting;
 mod desired;
 mod duration;
 mod election;
@@ -27,6 +28,7 @@ mod traffic;
 mod vip;
 
 pub use around::{AccessLog, LogFormat, LogTarget, RequestRate, SourceLimits};
+pub use connecting::{Connecting, ProxyProtocol, TcpKeepalive, TcpOptions};
 pub use desired::{Desired, Digest, Kind, ObjectRef};
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use election::{

@@ -1,7 +1,8 @@
+use super::Connecting;
 use std::time::Duration;
 
 /// How a pool uses its backends: what is kept, what waits, what is tried again, and what gets no work for a while.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Serving {
     /// How often a request or connection is tried again after its first try, 0–100. Default 3.
     pub retries: u16,
@@ -15,6 +16,8 @@ pub struct Serving {
     pub ejection: Option<Ejection>,
     /// How often the names of backends are looked up. Default 10 s.
     pub resolve: Duration,
+    /// How connections to them are made.
+    pub connecting: Connecting,
 }
 
 impl Default for Serving {
@@ -26,6 +29,7 @@ impl Default for Serving {
             slow_start: None,
             ejection: None,
             resolve: Duration::from_secs(10),
+            connecting: Connecting::default(),
         }
     }
 }

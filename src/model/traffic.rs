@@ -64,6 +64,8 @@ pub struct BackendTraffic {
     pub connections: u64,
     /// Connections that could not be established.
     pub connect_errors: u64,
+    /// Those of them for want of a free port on this machine; they say nothing about the backend.
+    pub port_exhausted: u64,
     /// HTTP requests sent, those that were sent again each time. 0 for TCP.
     pub requests: u64,
     /// HTTP responses received.

@@ -1,4 +1,6 @@
-use super::{AccessLog, ErrorPage, Forwarded, MessageEdits, Name, Network, Route, RouteAction, SourceLimits};
+use super::{
+    AccessLog, ErrorPage, Forwarded, MessageEdits, Name, Network, Route, RouteAction, SourceLimits, TcpOptions,
+};
 use std::{net::IpAddr, time::Duration};
 
 /// A virtual IP: one or more addresses that move between nodes as a unit, and what listens on them.
@@ -100,6 +102,8 @@ pub struct Listener {
     /// Who begins connections with a header of the PROXY protocol; nobody else may connect. Empty: whoever likes
     /// connects, without such a header.
     pub proxy_from: Vec<Network>,
+    /// What the kernel does for the connections that are accepted.
+    pub tcp: TcpOptions,
 }
 
 impl Listener {
@@ -117,6 +121,7 @@ impl Listener {
             error_pages: Vec::new(),
             forwarded: Forwarded::default(),
             proxy_from: Vec::new(),
+            tcp: TcpOptions::default(),
         }
     }
 
@@ -154,14 +159,19 @@ impl Protocol {
 pub struct ListenerTimeouts {
     /// From the first byte of a request's head (or the accept) to its last. Default 10 s.
     pub request: Duration,
-    /// Between requests of a kept-alive connection, and between two reads or writes of a body. Default 60 s.
+    /// Between two reads or writes of a body. Default 60 s.
     pub idle: Duration,
+    /// From the end of a response to the next request's first byte. Default: [`Self::idle`].
+    pub keep_alive: Duration,
     /// Without a byte in either direction in a TCP relay or an upgraded connection. Default 1 h.
     pub tunnel: Duration,
+    /// The same once one side has said that it sends no more. Default: [`Self::tunnel`].
+    pub half_closed: Duration,
 }
 
 impl Default for ListenerTimeouts {
     fn default() -> Self {
-        Self { request: Duration::from_secs(10), idle: Duration::from_secs(60), tunnel: Duration::from_secs(3600) }
+        let (idle, tunnel) = (Duration::from_secs(60), Duration::from_secs(3600));
+        Self { request: Duration::from_secs(10), idle, keep_alive: idle, tunnel, half_closed: tunnel }
     }
 }

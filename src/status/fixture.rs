@@ -367,6 +367,7 @@ fn traffic() -> TrafficSnapshot {
         connections: 20,
         requests: 250,
         connect_errors: 1,
+        port_exhausted: 12,
         responses,
         bytes_in: 25_000,
         bytes_out: 2_500_000,

@@ -252,6 +252,7 @@ fn backend_status(pool: &Pool, backend: &Backend, inputs: &Inputs<'_>) -> Backen
         state: backend.state.as_str().to_owned(),
         ejected: inputs.traffic.ejected.contains(&key),
         ejections: traffic.ejections,
+        port_exhausted: traffic.port_exhausted,
         max_connections: backend.max_connections,
         since: health.map(|health| inputs.clock.wall_of(health.since)),
         transitions: health.map_or(0, |health| health.transitions),

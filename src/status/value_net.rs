@@ -247,6 +247,9 @@ pub struct BackendStatus {
     /// Times that it was.
     #[serde(default)]
     pub ejections: u64,
+    /// Connections that could not be made because every local port towards it was in use.
+    #[serde(default)]
+    pub port_exhausted: u64,
     /// Requests and connections that it may be busy with at one time; `null`: any number.
     #[serde(default)]
     pub max_connections: Option<u16>,

@@ -94,7 +94,7 @@ Vip web, port 80 (http) on 198.51.100.10, 2001:db8::10
 Routes, the most specific first:
   no  routes[0]: host old.example.com – the host is www.example.com, not old.example.com
   no  routes[3]: host *.example.com, path exactly /u – not path exactly /u: the path is /u/x
-  no  routes[2]: host *.example.com, path /u and below, x-a exactly \"1\" – it has not x-a exactly \"1\"
+  no  routes[2]: host *.example.com, path /u and below, x-a exactly \"1\" – there is no x-a exactly \"1\"
   no  routes[1]: host *.example.com, method PUT – the method is GET, not PUT
   no  routes[4]: path /dead and below – not path /dead and below: the path is /u/x
   no route takes it: it is for the listener's own pool

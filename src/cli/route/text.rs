@@ -25,7 +25,7 @@ fn path(path: &PathMatch) -> String {
 fn field(field: &FieldMatch) -> String {
     let name = &field.name;
     match &field.value {
-        ValueMatch::Present => format!("a field {name}"),
+        ValueMatch::Present => format!("field {name}"),
         ValueMatch::Prefix(prefix) => format!("{name} beginning with {prefix:?}"),
         ValueMatch::Exact(exact) => format!("{name} exactly {exact:?}"),
     }
@@ -37,7 +37,7 @@ pub(super) fn mismatch(mismatch: &Mismatch<'_>, asked: &impl Asked) -> String {
         Mismatch::Host(host) => format!("the host is {}, not {host}", asked.host().unwrap_or("not given")),
         Mismatch::Path(wanted) => format!("not {}: the path is {}", path(wanted), asked.path()),
         Mismatch::Method(methods) => format!("the method is {}, not {}", asked.method(), methods.join(" or ")),
-        Mismatch::Field(wanted) => format!("it has not {}", field(wanted)),
+        Mismatch::Field(wanted) => format!("there is no {}", field(wanted)),
     }
 }
 

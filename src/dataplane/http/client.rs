@@ -117,7 +117,7 @@ impl<S: Transport> Client<S> {
             let deadline = match head_began {
                 Some(began) => began + self.timeouts.request,
                 None if !self.used => begin + self.timeouts.request,
-                None => begin + self.timeouts.idle,
+                None => begin + self.timeouts.keep_alive,
             };
             let idle = head_began.is_none().then_some(begin + YOUTH).filter(|at| *at < deadline);
             match poll_fn(|cx| self.poll_more(cx, idle, deadline)).await {

@@ -17,7 +17,7 @@ use crate::dataplane::{
     io::Transport,
     log::{End, Entry, note},
     reactor::TcpStream,
-    upstream::{BusyUpstream, Caller, ConnectError, NoPlace, Tries, Upstream, View, leaves},
+    upstream::{BusyUpstream, Caller, ConnectError, Ends, NoPlace, Tries, Upstream, View, leaves},
 };
 use std::{rc::Rc, sync::Arc};
 
@@ -42,13 +42,21 @@ pub(super) struct Job {
     pub(super) view: Rc<View>,
 }
 
+impl Job {
+    /// The client has said that it sends nothing after it, and it has no body: there is nothing that could still be on its
+    /// way and be answered with a reset.
+    fn is_the_last(&self) -> bool {
+        !self.keep_alive && matches!(self.framing, Framing::None)
+    }
+}
+
 /// What becomes of the client's connection.
 pub(super) enum Next {
     /// It waits for the next request.
     KeepAlive,
     /// It is closed, with care for what was sent last.
     Close,
-    /// It is gone.
+    /// It is gone, or may go.
     Drop,
     /// It is closed so that the client sees a failure.
     Reset,
@@ -81,7 +89,7 @@ pub(super) async fn forward<S: Transport>(client: &mut Client<S>, job: Box<Job>)
             }
         };
         note(&mut client.entry, |entry| entry.is_seated(&job.view, &busy));
-        let (mut stream, reused) = match attempts.connection(&busy, afresh, &job).await {
+        let (mut stream, reused) = match attempts.connection(&busy, afresh, &job, client).await {
             Ok(connection) => connection,
             Err(error) => {
                 end = if error.status == 504 { End::CONNECTION_LATE } else { End::NO_CONNECTION };
@@ -101,7 +109,11 @@ pub(super) async fn forward<S: Transport>(client: &mut Client<S>, job: Box<Job>)
                 if reusable {
                     busy.put_idle(stream);
                 }
-                return if keep_alive { Next::KeepAlive } else { Next::Close };
+                return match keep_alive {
+                    true => Next::KeepAlive,
+                    false if job.is_the_last() && client.input.is_empty() => Next::Drop,
+                    false => Next::Close,
+                };
             }
             Outcome::Switched => {
                 note(&mut client.entry, |entry| entry.status = Some(101));
@@ -154,26 +166,30 @@ impl Attempts {
     }
 
     /// A connection, and whether it has been used before.
-    async fn connection(
+    async fn connection<S>(
         &mut self,
         upstream: &Rc<Upstream>,
         afresh: bool,
         job: &Job,
+        client: &Client<S>,
     ) -> Result<(TcpStream, bool), Page> {
         if !afresh && let Some(stream) = upstream.take_idle(!job.repeatable) {
             return Ok((stream, true));
         }
+        let ends = Ends { client: client.address, here: client.listening.address };
         // On the heap: a connection that idles should not carry the room for connecting.
-        Box::pin(upstream.connect(job.view.timeouts().connect)).await.map(|stream| (stream, false)).map_err(|error| {
-            self.tries.unreachable(&job.view, upstream, &error);
-            match error {
-                ConnectError::Timeout => Page::new(504, "The server could not be reached in time."),
-                ConnectError::Failed(error) => {
-                    tracing::debug!(backend = %upstream.name, %error, "cannot connect");
-                    Page::new(502, "The server could not be reached.")
+        Box::pin(upstream.connect(job.view.timeouts().connect, ends)).await.map(|stream| (stream, false)).map_err(
+            |error| {
+                self.tries.unreachable(&job.view, upstream, &error);
+                match error {
+                    ConnectError::Timeout => Page::new(504, "The server could not be reached in time."),
+                    ConnectError::Failed(error) => {
+                        tracing::debug!(backend = %upstream.name, %error, "cannot connect");
+                        Page::new(502, "The server could not be reached.")
+                    }
                 }
-            }
-        })
+            },
+        )
     }
 
     /// After a connection that brought no byte of a response.

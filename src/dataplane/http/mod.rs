@@ -73,7 +73,7 @@ async fn tunnel<S: Transport>(client: &mut Client<S>, mut backend: TcpStream, bu
         moved = (moved.0 + forth, moved.1 + back);
         count(client.counted.shard(), busy.counters(), forth, back);
     };
-    let result = relay.run(&mut client.stream, &mut backend, client.timeouts.tunnel, None, count).await;
+    let result = relay.run(&mut client.stream, &mut backend, client.timeouts, None, count).await;
     note(&mut client.entry, |entry| entry.ends_relay(&result, moved));
     if result.is_err() {
         client.stream.reset_on_close();

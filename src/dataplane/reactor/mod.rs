@@ -48,3 +48,9 @@ pub(super) fn now() -> Instant {
 pub(super) fn run<T>(test: impl Future<Output = T>) -> T {
     Reactor::new().unwrap().block_on(test)
 }
+
+/// Connects with nothing out of the ordinary.
+#[cfg(test)]
+pub(super) async fn connect(to: std::net::SocketAddr) -> std::io::Result<TcpStream> {
+    TcpStream::connect(crate::kernel::connect::socket(to, &crate::model::Connecting::default())?, to).await
+}

@@ -2,7 +2,7 @@
 
 use super::watched::{Side, Watched};
 use crate::kernel::stream;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{SockRef, Socket};
 use std::{
     future::poll_fn,
     io::{self, Read, Write},
@@ -24,9 +24,8 @@ impl TcpStream {
         Self(Watched::new(stream))
     }
 
-    /// Connects. Fails as `socket(2)` and `connect(2)`.
-    pub(in crate::dataplane) async fn connect(to: SocketAddr) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(to), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    /// Connects a socket that does not block. Fails as `connect(2)`.
+    pub(in crate::dataplane) async fn connect(socket: Socket, to: SocketAddr) -> io::Result<Self> {
         let (socket, to) = (Watched::silent(std::net::TcpStream::from(socket)), to.into());
         // The first call begins, and the next ones tell how it stands. A peer that is near is there by the second.
         let begun = SockRef::from(socket.get()).connect(&to);
@@ -125,7 +124,9 @@ impl TcpListener {
 
     /// The next connection, and whose it is. Fails as `accept(2)`, and if it cannot be watched.
     pub(in crate::dataplane) async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        poll_fn(|cx| self.0.poll(cx, Side::Read, stream::accept)).await.map(|(stream, from)| (TcpStream::new(stream), from))
+        poll_fn(|cx| self.0.poll(cx, Side::Read, stream::accept))
+            .await
+            .map(|(stream, from)| (TcpStream::new(stream), from))
     }
 
     /// One that is in the queue. [`io::ErrorKind::WouldBlock`]: none is. Asks the kernel itself, of which this reactor may

@@ -349,7 +349,7 @@ fn a_reset_is_an_error_for_who_waits() {
 fn connecting_works_and_fails_as_the_kernel_says() {
     bounded(async {
         let (listener, address) = listener();
-        let mut near = TcpStream::connect(address).await.unwrap();
+        let mut near = connect(address).await.unwrap();
         let mut far = listener.accept().unwrap().0;
         near.write_all(b"ping").await.unwrap();
         let mut got = [0; 4];
@@ -358,7 +358,7 @@ fn connecting_works_and_fails_as_the_kernel_says() {
         near.read_exact(&mut got).await.unwrap();
         assert_eq!(&got, b"pong");
         drop(listener);
-        assert_eq!(TcpStream::connect(address).await.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        assert_eq!(connect(address).await.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
     });
 }
 
@@ -372,12 +372,12 @@ fn a_connection_that_is_not_answered_is_waited_for() {
     let address = listener.local_addr().unwrap();
     bounded(async {
         let mut tries = 0;
-        while let Ok(connected) = timeout(Duration::from_millis(100), TcpStream::connect(address)).await {
+        while let Ok(connected) = timeout(Duration::from_millis(100), connect(address)).await {
             queued.push(connected.unwrap());
             tries += 1;
             assert!(tries < 50, "the queue is never full");
         }
-        let more = TcpStream::connect(address);
+        let more = connect(address);
         let accepts = thread::spawn(move || {
             for _ in 0..=tries {
                 listener.accept().unwrap();

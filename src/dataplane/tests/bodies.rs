@@ -175,3 +175,25 @@ fn a_broken_chunk_ends_the_request_and_the_backend_never_takes_it_for_complete()
     assert!(server.seen().is_empty());
     assert_eq!(backend(&lab.traffic(), 0).idle, 0);
 }
+
+#[test]
+fn a_client_that_has_said_it_is_done_gets_all_of_it_and_is_not_waited_for() {
+    let body = pattern(3 * MIB);
+    let theirs = body.clone();
+    let server = Server::raw(move |_, mut wire| {
+        while wire.try_message(false).is_ok() {
+            wire.send(&format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", theirs.len()));
+            wire.stream.write_all(&theirs).unwrap();
+        }
+    });
+    let lab = Setup::http(&[server.address]).run();
+    for request in ["GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n", "GET / HTTP/1.0\r\n\r\n"] {
+        let mut client = lab.connect();
+        client.send(request);
+        // Much of it waits in the kernel when the proxy lets go.
+        thread::sleep(Duration::from_millis(200));
+        assert!(client.message(false).body == body);
+        lab.until("the proxy has let go, though the client has not closed", |t| t.connections == 0);
+        client.expect_end();
+    }
+}

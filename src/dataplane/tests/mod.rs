@@ -2,6 +2,7 @@
 
 mod bodies;
 mod bulk;
+mod connecting;
 mod early;
 mod edits;
 mod ejection;
@@ -16,9 +17,9 @@ mod parking;
 mod recorder;
 mod requests;
 mod retries;
-mod sticky;
 mod slow;
 mod smuggling;
 mod sources;
+mod sticky;
 mod tcp;
 mod websocket;

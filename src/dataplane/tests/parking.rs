@@ -31,7 +31,7 @@ fn a_parked_client_speaks_again_and_again() {
 #[test]
 fn a_parked_client_that_leaves_or_stays_too_long_is_closed() {
     let server = Server::named("a");
-    let lab = Setup::http(&[server.address]).client_timeouts(|t| t.idle = Duration::from_millis(1800)).run();
+    let lab = Setup::http(&[server.address]).client_timeouts(|t| t.keep_alive = Duration::from_millis(1800)).run();
     let (mut late, mut gone) = (lab.connect(), lab.connect());
     assert_eq!((late.ask(GET).status(), gone.ask(GET).status()), (200, 200));
     lab.until("both are parked", |traffic| traffic.parked == 2);

@@ -253,7 +253,7 @@ fn a_cookie_keeps_a_client_at_its_backend() {
 fn slow_heads_end_with_408_and_idle_connections_in_silence() {
     let server = Server::named("a");
     let short = Duration::from_millis(80);
-    let setup = Setup::http(&[server.address]).client_timeouts(|t| (t.request, t.idle) = (short, short));
+    let setup = Setup::http(&[server.address]).client_timeouts(|t| (t.request, t.keep_alive) = (short, short));
     let lab = setup.run();
     let mut client = lab.connect();
     let response = client.ask("GET / HTTP/1.1\r\nHo");

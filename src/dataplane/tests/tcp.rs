@@ -104,6 +104,26 @@ fn a_relay_without_a_byte_for_too_long_ends() {
 }
 
 #[test]
+fn a_side_that_has_said_all_is_not_waited_with_for_as_long() {
+    let server = echo("b0");
+    let lab = Setup::tcp(&[server.address]).client_timeouts(|t| t.half_closed = Duration::from_millis(100)).run();
+    let mut client = lab.connect();
+    client.exactly(2).unwrap();
+    // The backend sends all back and then waits for more, as long as it is not told that there is none.
+    thread::sleep(Duration::from_millis(300));
+    client.send("still there");
+    assert_eq!(client.exactly(11).unwrap(), b"still there");
+    let silent = Server::raw(|_, mut wire| {
+        wire.rest().unwrap_or_default();
+        thread::sleep(Duration::from_secs(20));
+    });
+    let lab = Setup::tcp(&[silent.address]).client_timeouts(|t| t.half_closed = Duration::from_millis(100)).run();
+    let client = lab.connect();
+    client.stream.shutdown(Shutdown::Write).unwrap();
+    lab.until("it was there and is over", |t| backend(t, 0).connections == 1 && backend(t, 0).active == 0);
+}
+
+#[test]
 fn bulk_passes_unharmed_both_ways_at_once() {
     const SIZE: usize = 16 * 1024 * 1024;
     let server = echo("");

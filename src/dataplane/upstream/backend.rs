@@ -2,6 +2,7 @@
 
 use super::{
     idle::{IdleBudget, IdleList},
+    proxy_header::{Ends, header},
     queue::Place,
     shared::BackendShared,
 };
@@ -10,15 +11,18 @@ use crate::{
         reactor::{TcpStream, timeout},
         traffic::BackendShard,
     },
-    model::{Backend, IdleLimits, Name},
+    kernel::connect::{is_out_of_ports, socket},
+    model::{Backend, Connecting, IdleLimits, Name, Serving},
 };
 use std::{cell::Cell, io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
-use tokio::time::Instant;
+use tokio::{io::AsyncWriteExt, time::Instant};
 
-/// A backend as one worker knows it. It outlives the versions of its pool, for as long as its name and address stay.
+/// A backend as one worker knows it. It outlives the versions of its pool, for as long as its name and address stay, and
+/// how connections to it are made.
 pub(in crate::dataplane) struct Upstream {
     pub(in crate::dataplane) name: Name,
     pub(super) address: SocketAddr,
+    pub(super) connecting: Connecting,
     pub(super) shared: Arc<BackendShared>,
     worker: usize,
     pub(super) up: Cell<bool>,
@@ -36,7 +40,13 @@ impl ConnectError {
     /// This machine lacks something (descriptors, memory, ports): it says nothing about the backend.
     pub(super) fn is_ours(&self) -> bool {
         const OURS: [i32; 5] = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS, libc::EADDRNOTAVAIL];
-        matches!(self, Self::Failed(error) if error.raw_os_error().is_some_and(|code| OURS.contains(&code)))
+        match self {
+            // Without a number: no source address is on this machine.
+            Self::Failed(error) => error
+                .raw_os_error()
+                .map_or(error.kind() == io::ErrorKind::AddrNotAvailable, |code| OURS.contains(&code)),
+            Self::Timeout => false,
+        }
     }
 }
 
@@ -45,16 +55,17 @@ impl Upstream {
         backend: &Backend,
         shared: Arc<BackendShared>,
         worker: usize,
-        idle: IdleLimits,
+        serving: &Serving,
         budget: &Rc<IdleBudget>,
     ) -> Self {
         Self {
             name: backend.name.clone(),
             address: backend.address,
+            connecting: serving.connecting.clone(),
             shared,
             worker,
             up: Cell::new(true),
-            idle: IdleList::new(idle, budget.clone()),
+            idle: IdleList::new(idle_limits(serving), budget.clone()),
         }
     }
 
@@ -78,18 +89,32 @@ impl Upstream {
         BusyUpstream { upstream: self.clone(), place: place.map(Box::new) }
     }
 
-    /// A new connection.
-    pub(in crate::dataplane) async fn connect(&self, limit: Duration) -> Result<TcpStream, ConnectError> {
-        let result = match timeout(limit, TcpStream::connect(self.address)).await {
-            Ok(Ok(stream)) => stream.set_nodelay(true).map(|()| stream).map_err(ConnectError::Failed),
-            Ok(Err(error)) => Err(ConnectError::Failed(error)),
+    /// A new connection, for the client at one of these `ends`.
+    pub(in crate::dataplane) async fn connect(&self, limit: Duration, ends: Ends) -> Result<TcpStream, ConnectError> {
+        let result = match timeout(limit, self.connect_for(ends)).await {
+            Ok(result) => result.map_err(ConnectError::Failed),
             Err(_) => Err(ConnectError::Timeout),
         };
         match &result {
             Ok(_) => self.counters().connections.add(1),
-            Err(_) => self.counters().connect_errors.add(1),
+            Err(error) => {
+                self.counters().connect_errors.add(1);
+                if matches!(error, ConnectError::Failed(error) if is_out_of_ports(error)) {
+                    self.counters().port_exhausted.add(1);
+                }
+            }
         }
         result
+    }
+
+    async fn connect_for(&self, ends: Ends) -> io::Result<TcpStream> {
+        let mut stream = TcpStream::connect(socket(self.address, &self.connecting)?, self.address).await?;
+        stream.set_nodelay(true)?;
+        if let Some(version) = self.connecting.proxy {
+            // At once and by itself: a server that speaks first waits for it.
+            stream.write_all(&header(version, ends)).await?;
+        }
+        Ok(stream)
     }
 
     /// A connection that was kept. `certain`: the kernel itself is asked whether the backend has closed it meanwhile,
@@ -105,8 +130,8 @@ impl Upstream {
         }
     }
 
-    pub(super) fn set_idle_limits(&self, limits: IdleLimits) {
-        self.idle.set_limits(limits);
+    pub(super) fn set_idle_limits(&self, serving: &Serving) {
+        self.idle.set_limits(idle_limits(serving));
     }
 
     pub(super) fn set_up(&self, up: bool) {
@@ -119,6 +144,12 @@ impl Upstream {
     pub(super) fn sweep(&self, now: Instant) {
         self.idle.sweep(now, &self.counters().idle);
     }
+}
+
+/// A connection that has begun with one client's address is never another's.
+fn idle_limits(serving: &Serving) -> IdleLimits {
+    let max = if serving.connecting.proxy.is_some() { 0 } else { serving.idle.max };
+    IdleLimits { max, ..serving.idle }
 }
 
 impl Drop for Upstream {
@@ -157,6 +188,7 @@ mod tests {
         let failed = |code| ConnectError::Failed(io::Error::from_raw_os_error(code));
         assert!(failed(libc::EMFILE).is_ours() && failed(libc::EADDRNOTAVAIL).is_ours());
         assert!(!failed(libc::ECONNREFUSED).is_ours() && !failed(libc::ETIMEDOUT).is_ours());
-        assert!(!ConnectError::Timeout.is_ours());
+        assert!(ConnectError::Failed(io::ErrorKind::AddrNotAvailable.into()).is_ours(), "no source address is here");
+        assert!(!ConnectError::Timeout.is_ours() && !ConnectError::Failed(io::ErrorKind::Other.into()).is_ours());
     }
 }

@@ -110,7 +110,7 @@ fn is_silent(stream: &TcpStream, certain: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataplane::reactor::run;
+    use crate::dataplane::reactor::{connect, run};
     use socket2::SockRef;
     use std::{
         net::{TcpListener, TcpStream as Far},
@@ -135,7 +135,7 @@ mod tests {
     impl Lab {
         async fn put(&mut self, count: usize) {
             for _ in 0..count {
-                let near = TcpStream::connect(self.listener.local_addr().unwrap()).await.unwrap();
+                let near = connect(self.listener.local_addr().unwrap()).await.unwrap();
                 self.far.push(self.listener.accept().unwrap().0);
                 self.list.put(near, &self.gauge);
             }
@@ -164,7 +164,10 @@ mod tests {
             lab.list.sweep(Instant::now(), &lab.gauge);
             assert_eq!(lab.gauge.get(), 1);
             let latest = lab.far.last().unwrap().peer_addr().unwrap();
-            assert_eq!(SockRef::from(&lab.list.take(true, &lab.gauge).unwrap()).local_addr().unwrap().as_socket().unwrap(), latest);
+            assert_eq!(
+                SockRef::from(&lab.list.take(true, &lab.gauge).unwrap()).local_addr().unwrap().as_socket().unwrap(),
+                latest
+            );
         });
     }
 

@@ -12,6 +12,7 @@ mod affinity;
 mod backend;
 mod eject;
 mod idle;
+mod proxy_header;
 mod queue;
 #[cfg(test)]
 mod queue_tests;
@@ -22,6 +23,7 @@ mod warm;
 pub(super) use affinity::Caller;
 pub(super) use backend::{BusyUpstream, ConnectError, Upstream};
 pub(super) use idle::IdleBudget;
+pub(super) use proxy_header::Ends;
 pub(super) use queue::Queue;
 pub(super) use shared::BackendShared;
 pub(super) use tries::{NoPlace, Tries, leaves};
@@ -105,14 +107,17 @@ impl View {
         budget: &Rc<IdleBudget>,
     ) -> Self {
         let config = &version.config;
-        let idle = config.pool.serving.idle;
+        let serving = &config.pool.serving;
         let upstreams = config.pool.backends.iter().zip(&version.backends).map(|(backend, shared)| {
             let same = |u: &&Rc<Upstream>| {
-                u.name == backend.name && u.address == backend.address && Arc::ptr_eq(&u.shared, shared)
+                u.name == backend.name
+                    && u.address == backend.address
+                    && u.connecting == serving.connecting
+                    && Arc::ptr_eq(&u.shared, shared)
             };
-            let fresh = || Rc::new(Upstream::new(backend, shared.clone(), worker, idle, budget));
+            let fresh = || Rc::new(Upstream::new(backend, shared.clone(), worker, serving, budget));
             let upstream = before.iter().find(same).cloned().unwrap_or_else(fresh);
-            upstream.set_idle_limits(idle);
+            upstream.set_idle_limits(serving);
             upstream.set_up(config.is_up(backend));
             upstream
         });

@@ -114,16 +114,36 @@ fn servings() -> impl Strategy<Value = Serving> {
     let ejection = ejection.prop_map(|(errors, period, on_5xx)| Ejection { errors, period, on_5xx });
     let ejection = prop::option::of(prop_oneof![Just(Ejection::default()), ejection]);
     let resolve = (100u64..86_400_000).prop_map(Duration::from_millis);
-    let serving = (0u16..=100, idle, queue, prop::option::of(durations()), ejection, resolve);
-    let serving = serving.prop_map(|(retries, idle, queue, slow_start, ejection, resolve)| Serving {
+    let serving = (0u16..=100, idle, queue, prop::option::of(durations()), ejection, resolve, connectings());
+    let serving = serving.prop_map(|(retries, idle, queue, slow_start, ejection, resolve, connecting)| Serving {
         retries,
         idle,
         queue,
         slow_start,
         ejection,
         resolve,
+        connecting,
     });
     prop_oneof![Just(Serving::default()), serving]
+}
+
+fn tcp_options() -> impl Strategy<Value = TcpOptions> {
+    let seconds = || (1u64..=32767).prop_map(Duration::from_secs);
+    let keepalive = (seconds(), seconds(), 1u16..=127);
+    let keepalive = keepalive.prop_map(|(idle, interval, count)| TcpKeepalive { idle, interval, count });
+    let keepalive = prop::option::of(prop_oneof![Just(TcpKeepalive::default()), keepalive]);
+    let user_timeout = prop::option::of((1u64..86_400_000).prop_map(Duration::from_millis));
+    (keepalive, user_timeout).prop_map(|(keepalive, user_timeout)| TcpOptions { keepalive, user_timeout })
+}
+
+fn connectings() -> impl Strategy<Value = Connecting> {
+    let sources = prop::collection::btree_set(addresses(), 0..4);
+    let proxy = prop::option::of(prop::sample::select(vec![ProxyProtocol::V1, ProxyProtocol::V2]));
+    (sources, tcp_options(), proxy).prop_map(|(sources, tcp, proxy)| Connecting {
+        sources: sources.into_iter().collect(),
+        tcp,
+        proxy,
+    })
 }
 
 fn routes() -> impl Strategy<Value = Route> {
@@ -192,14 +212,20 @@ fn forwardeds() -> impl Strategy<Value = Forwarded> {
 }
 
 fn listeners() -> impl Strategy<Value = Vec<Listener>> {
-    let timeouts = (durations(), durations(), durations());
-    let timeouts = timeouts.prop_map(|(request, idle, tunnel)| ListenerTimeouts { request, idle, tunnel });
+    let timeouts = (durations(), durations(), durations(), durations(), durations());
+    let timeouts = timeouts.prop_map(|(request, idle, keep_alive, tunnel, half_closed)| ListenerTimeouts {
+        request,
+        idle,
+        keep_alive,
+        tunnel,
+        half_closed,
+    });
     let timeouts = prop_oneof![Just(ListenerTimeouts::default()), timeouts];
-    let messages = (edits(), error_pages(), forwardeds(), networks()).boxed();
+    let messages = (edits(), error_pages(), forwardeds(), networks(), tcp_options()).boxed();
     let routes = prop::collection::vec(routes(), 0..4).boxed();
     let listener = (names(), any::<bool>(), routes, timeouts, access_logs(), limits(), messages);
-    let with = |http: bool, (edits, error_pages, forwarded, proxy_from)| {
-        let bare = Listener { proxy_from, ..Listener::new(1, Protocol::Tcp, None) };
+    let with = |http: bool, (edits, error_pages, forwarded, proxy_from, tcp)| {
+        let bare = Listener { proxy_from, tcp, ..Listener::new(1, Protocol::Tcp, None) };
         if http { Listener { edits, error_pages, forwarded, ..bare } } else { bare }
     };
     prop::collection::btree_map(1u16.., listener, 0..3).prop_map(move |listeners| {

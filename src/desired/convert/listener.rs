@@ -1,4 +1,4 @@
-use super::{Findings, around, http, route, text::Complaint};
+use super::{Findings, around, connecting::tcp_options, http, route, text::Complaint};
 use crate::{
     desired::{
         Pointer,
@@ -37,6 +37,8 @@ fn listener(at: &Pointer, spec: &ListenerSpec, findings: &mut Findings<'_>) -> O
     let error_pages = http::error_pages(&at.key("errorPages"), &spec.error_pages, findings);
     let forwarded = http::forwarded(&at.key("forwarded"), spec.forwarded.as_ref(), findings);
     let proxy_from = http::proxy_from(&at.key("proxyProtocol"), spec.proxy_protocol.as_ref(), findings);
+    let user_timeout = spec.timeouts.as_ref().and_then(|timeouts| timeouts.tcp_user_timeout.as_deref());
+    let tcp = tcp_options(at, spec.tcp_keepalive.as_ref(), user_timeout, findings);
     Some(Listener {
         port: port?,
         protocol,
@@ -49,6 +51,7 @@ fn listener(at: &Pointer, spec: &ListenerSpec, findings: &mut Findings<'_>) -> O
         error_pages: error_pages?,
         forwarded: forwarded?,
         proxy_from: proxy_from?,
+        tcp: tcp?,
     })
 }
 
@@ -91,5 +94,14 @@ fn timeouts(
     let request = findings.duration(&at.key("request"), spec.request.as_deref(), default.request);
     let idle = findings.duration(&at.key("idle"), spec.idle.as_deref(), default.idle);
     let tunnel = findings.duration(&at.key("tunnel"), spec.tunnel.as_deref(), default.tunnel);
-    Some(ListenerTimeouts { request: request?, idle: idle?, tunnel: tunnel? })
+    let keep_alive = findings.duration(&at.key("keepAlive"), spec.keep_alive.as_deref(), idle.unwrap_or(default.idle));
+    let as_tunnel = tunnel.unwrap_or(default.tunnel);
+    let half_closed = findings.duration(&at.key("halfClosed"), spec.half_closed.as_deref(), as_tunnel);
+    Some(ListenerTimeouts {
+        request: request?,
+        idle: idle?,
+        keep_alive: keep_alive?,
+        tunnel: tunnel?,
+        half_closed: half_closed?,
+    })
 }

@@ -5,6 +5,7 @@ mod affinity;
 mod around;
 mod checks;
 mod http;
+mod connecting;
 mod listener;
 mod peer;
 mod pool;

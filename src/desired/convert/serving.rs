@@ -1,6 +1,6 @@
 //! How a pool uses its backends.
 
-use super::{Findings, text::Complaint};
+use super::{Findings, connecting::connecting, text::Complaint};
 use crate::{
     desired::{
         Pointer,
@@ -33,6 +33,7 @@ pub(super) fn serving(
         Some(spec) => ejection(&at.key("ejection"), spec, findings).map(Some),
     };
     let resolve = resolve(&at.key("resolve"), spec.resolve.as_ref(), findings);
+    let connecting = connecting(at, spec, findings);
     Some(Serving {
         retries: retries?,
         idle: idle?,
@@ -40,6 +41,7 @@ pub(super) fn serving(
         slow_start: slow_start?,
         ejection: ejection?,
         resolve: resolve?,
+        connecting: connecting?,
     })
 }
 

@@ -8,6 +8,7 @@
 mod affinity;
 mod around;
 mod checks;
+mod connecting;
 mod document;
 mod http;
 mod peer;
@@ -23,6 +24,7 @@ pub(super) use around::{
     StdoutSpec,
 };
 pub(super) use checks::{BeginsSpec, ExpectBytesSpec, MysqlCheckSpec, SmtpCheckSpec, TcpCheckSpec};
+pub(super) use connecting::{ProxyVersionSpec, SourceAddressSpec, TcpKeepaliveSpec};
 pub use document::{document, file_name};
 pub(super) use http::{
     ErrorPageSpec, FieldEditsSpec, FieldMatchSpec, ForwardedSpec, ForwardedStyleSpec, ProxyProtocolSpec,

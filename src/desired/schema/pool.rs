@@ -1,5 +1,6 @@
 use super::affinity::{BalanceSpec, StickySpec};
 use super::checks::{MysqlCheckSpec, SmtpCheckSpec, TcpCheckSpec};
+use super::connecting::{ProxyVersionSpec, SourceAddressSpec, TcpKeepaliveSpec};
 use super::serving::{EjectionSpec, IdleSpec, QueueSpec, ResolveSpec, StateSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
@@ -45,6 +46,17 @@ pub(in crate::desired) struct PoolSpec {
     /// How the names of backends are looked up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::desired) resolve: Option<ResolveSpec>,
+    /// Where connections to the backends, and checks, come from: an address of this machine, or several, of which each
+    /// balancer takes the first that it has. Backends of another family are not concerned. Default: the kernel's choice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::desired) source_address: Option<SourceAddressSpec>,
+    /// The header that connections to the backends begin with, which tells them who the client is. They must expect it:
+    /// checks send one too, without a client. Such a connection is not kept for the next request. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::desired) proxy_protocol: Option<ProxyVersionSpec>,
+    /// Whether the kernel asks backends that are silent if they are still there. Default: it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::desired) tcp_keepalive: Option<TcpKeepaliveSpec>,
 }
 
 /// How backends are watched.
@@ -166,4 +178,9 @@ pub(in crate::desired) struct PoolTimeoutsSpec {
     /// For the head of a response to arrive, and between two reads of a body. Default "60s".
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::desired) response: Option<String>,
+    /// For what was sent to be acknowledged, before the connection is given up. Default: as long as the kernel
+    /// retransmits, about a quarter of an hour.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["30s"]))]
+    pub(in crate::desired) tcp_user_timeout: Option<String>,
 }

@@ -1,5 +1,6 @@
 use super::{
     AccessLogSpec, ErrorPageSpec, FieldEditsSpec, FieldMatchSpec, ForwardedSpec, ProxyProtocolSpec, SourceLimitsSpec,
+    TcpKeepaliveSpec,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
@@ -112,6 +113,9 @@ pub(in crate::desired) struct ListenerSpec {
     /// Who introduces clients with the PROXY protocol. Default: nobody, clients connect themselves.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::desired) proxy_protocol: Option<ProxyProtocolSpec>,
+    /// Whether the kernel asks clients that are silent if they are still there. Default: it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::desired) tcp_keepalive: Option<TcpKeepaliveSpec>,
 }
 
 /// What clients speak.
@@ -234,10 +238,21 @@ pub(in crate::desired) struct ListenerTimeoutsSpec {
     /// For the head of a request to arrive. Default "10s".
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::desired) request: Option<String>,
-    /// Between the requests of a connection, and between two reads or writes of a body. Default "60s".
+    /// Between two reads or writes of a body. Default "60s".
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::desired) idle: Option<String>,
+    /// Between the requests of a connection. Default: as `idle`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::desired) keep_alive: Option<String>,
     /// For a TCP or upgraded connection without a byte in either direction. Default "1h".
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::desired) tunnel: Option<String>,
+    /// The same once one side has sent all that it had to send. Default: as `tunnel`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::desired) half_closed: Option<String>,
+    /// For what was sent to be acknowledged, before the connection is given up. Default: as long as the kernel
+    /// retransmits, about a quarter of an hour.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["30s"]))]
+    pub(in crate::desired) tcp_user_timeout: Option<String>,
 }

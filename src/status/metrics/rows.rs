@@ -223,6 +223,8 @@ pub(super) const BACKENDS: &[Row<BackendStatus>] = &[
         |backend| truth(backend.ejected)),
     counter("lbagent_backend_ejections_total", "Times that it was left alone because too much had failed there.",
         |backend| count(backend.ejections)),
+    counter("lbagent_backend_port_exhausted_total", "Connections that could not be made because every local port was in use.",
+        |backend| count(backend.port_exhausted)),
 ];
 
 /// Under the customary names of every Prometheus client library.
