@@ -28,12 +28,21 @@ thread_local! {
 pub(super) trait Transport: AsyncRead + AsyncWrite + Unpin {
     /// Makes the coming close a reset: the peer must not take what it got for the whole.
     fn reset_on_close(&self);
+
+    /// The socket, if what is on it is the stream itself: then the kernel can pass it on unseen.
+    fn socket(&self) -> Option<&TcpStream> {
+        None
+    }
 }
 
 impl Transport for TcpStream {
     fn reset_on_close(&self) {
         // It fails only on a socket that is gone already.
         let _ = self.set_zero_linger();
+    }
+
+    fn socket(&self) -> Option<&TcpStream> {
+        Some(self)
     }
 }
 

@@ -29,6 +29,7 @@ pub mod proxy_protocol;
 mod quiet;
 mod reactor;
 mod sources;
+mod splicing;
 mod tcp;
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,7 @@ use super::{
     quiet::Exchanging,
     reactor::{TcpStream, now},
     sources::{Full, Seat},
+    splicing::Splicing,
     traffic::{BackendShard, ListenerShard, Sharded},
     upstream::{BusyUpstream, Ends, Tries, leaves},
     worker::Worker,
@@ -206,10 +207,10 @@ pub(super) fn count(client: &ListenerShard, backend: &BackendShard, forth: u64, 
     client.bytes_out.add(back);
 }
 
-/// One direction. Copies through the worker's scratch buffer; the place for `splice(2)` once a connection has shown
-/// itself to be bulk is [`OneWay::poll`], which alone knows where bytes come from and go to.
+/// One direction. Copies through the worker's scratch buffer, and splices bulk.
 struct OneWay {
     held: Output,
+    splicing: Splicing,
     state: State,
 }
 
@@ -223,7 +224,7 @@ enum State {
 
 impl OneWay {
     fn new(held: Output) -> Self {
-        Self { held, state: State::Flowing }
+        Self { held, splicing: Splicing::default(), state: State::Flowing }
     }
 
     fn poll<A: Transport, B: Transport>(
@@ -241,9 +242,16 @@ impl OneWay {
                     self.state = State::Ended;
                 }
                 State::Flowing => {
-                    let held = &mut self.held;
-                    let pass = |cx: &mut Context<'_>, data: &[u8]| held.send(cx, to, data).map(|()| data.is_empty());
-                    if ready!(poll_read_with(cx, from, pass))?? {
+                    let Self { held, splicing, .. } = self;
+                    if let Some(spliced) = splicing.poll(cx, (&*from, &*to), &mut held.total) {
+                        ready!(spliced)?;
+                        self.state = State::Ending;
+                        continue;
+                    }
+                    let pass = |cx: &mut Context<'_>, data: &[u8]| held.send(cx, to, data).map(|()| data.len());
+                    let count = ready!(poll_read_with(cx, from, pass))??;
+                    splicing.has_copied(count);
+                    if count == 0 {
                         self.state = State::Ending;
                     }
                 }

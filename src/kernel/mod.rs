@@ -44,6 +44,7 @@ mod nft;
 mod raw;
 pub mod realtime;
 pub mod rx;
+pub mod splice;
 pub mod stream;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -47,6 +47,16 @@ impl TcpStream {
         self.0.attempt(Side::Read, |mut socket| socket.read(buffer))
     }
 
+    /// Tries something else than reading or writing when that is worth it, and waits if it would block.
+    pub(in crate::dataplane) fn poll_with<T>(
+        &self,
+        cx: &mut Context<'_>,
+        side: Side,
+        op: impl FnMut(&std::net::TcpStream) -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        self.0.poll(cx, side, op)
+    }
+
     /// Sends small pieces at once.
     pub(in crate::dataplane) fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
         self.0.get().set_nodelay(nodelay)
