@@ -42,13 +42,20 @@ pub(super) struct Job {
     pub(super) view: Rc<View>,
 }
 
+impl Job {
+    /// The client sends nothing after it, not even a body.
+    fn is_last(&self) -> bool {
+        !self.keep_alive && matches!(self.framing, Framing::None | Framing::Length(0))
+    }
+}
+
 /// What becomes of the client's connection.
 pub(super) enum Next {
     /// It waits for the next request.
     KeepAlive,
     /// It is closed, with care for what was sent last.
     Close,
-    /// It is gone.
+    /// It is gone, or may be closed as it is.
     Drop,
     /// It is closed so that the client sees a failure.
     Reset,
@@ -101,7 +108,12 @@ pub(super) async fn forward<S: Transport>(client: &mut Client<S>, job: Box<Job>)
                 if reusable {
                     busy.put_idle(stream);
                 }
-                return if keep_alive { Next::KeepAlive } else { Next::Close };
+                return match keep_alive {
+                    true => Next::KeepAlive,
+                    // It has said that it will send no more: nothing can meet the close on its way.
+                    false if job.is_last() && client.has_said_no_more() => Next::Drop,
+                    false => Next::Close,
+                };
             }
             Outcome::Switched => {
                 note(&mut client.entry, |entry| entry.status = Some(101));
