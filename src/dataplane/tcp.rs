@@ -170,8 +170,8 @@ impl Relay {
         let grown_up = last + YOUTH;
         let mut alarm = Alarm::new(grown_up.min(last + timeouts.tunnel));
         poll_fn(|cx| {
-            let forth = self.forth.poll(cx, client, backend);
-            let back = self.back.poll(cx, backend, client);
+            let forth = self.forth.poll(cx, client, backend, self.back.state);
+            let back = self.back.poll(cx, backend, client, self.forth.state);
             let take = std::mem::take::<u64>;
             let (to_backend, to_client) = (take(&mut self.forth.held.total), take(&mut self.back.held.total));
             if to_backend + to_client > 0 {
@@ -232,11 +232,14 @@ impl OneWay {
         cx: &mut Context<'_>,
         from: &mut A,
         to: &mut B,
+        other: State,
     ) -> Poll<io::Result<()>> {
         loop {
             ready!(self.held.poll_flush(cx, to))?;
             match self.state {
                 State::Ended => return Poll::Ready(Ok(())),
+                // Both connections are closed next, which says the same.
+                State::Ending if other == State::Ended => self.state = State::Ended,
                 State::Ending => {
                     ready!(Pin::new(&mut *to).poll_shutdown(cx))?;
                     self.state = State::Ended;

@@ -158,15 +158,15 @@ impl<S: Transport> Client<S> {
     /// Reads on for a moment after the last byte was sent, then closes. Not if others wait for the place and nothing is
     /// known to be on its way.
     pub(super) async fn linger(&mut self) {
-        if self.worker.wants_rid() && self.input.is_empty() && self.requests.between_requests() {
+        if self.worker.wants_rid() && self.has_said_no_more() {
             return;
         }
         let deadline = now() + LINGER;
         let mut left = LINGER_BYTES;
+        if poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await.is_err() {
+            return;
+        }
         poll_fn(|cx| {
-            if ready!(Pin::new(&mut self.stream).poll_shutdown(cx)).is_err() {
-                return Poll::Ready(());
-            }
             loop {
                 match poll_read_with(cx, &mut self.stream, |_, data| data.len()) {
                     Poll::Ready(Ok(n)) if n > 0 && n < left => left -= n,
@@ -176,6 +176,11 @@ impl<S: Transport> Client<S> {
             }
         })
         .await;
+    }
+
+    /// Of what it has sent nothing is left over.
+    pub(super) fn has_said_no_more(&self) -> bool {
+        self.input.is_empty() && self.requests.between_requests()
     }
 
     fn begin_exchange(&mut self) {

@@ -43,10 +43,9 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// The client has said that it sends nothing after it, and it has no body: there is nothing that could still be on its
-    /// way and be answered with a reset.
-    fn is_the_last(&self) -> bool {
-        !self.keep_alive && matches!(self.framing, Framing::None)
+    /// The client sends nothing after it, not even a body.
+    fn is_last(&self) -> bool {
+        !self.keep_alive && matches!(self.framing, Framing::None | Framing::Length(0))
     }
 }
 
@@ -56,7 +55,7 @@ pub(super) enum Next {
     KeepAlive,
     /// It is closed, with care for what was sent last.
     Close,
-    /// It is gone, or may go.
+    /// It is gone, or may be closed as it is.
     Drop,
     /// It is closed so that the client sees a failure.
     Reset,
@@ -111,7 +110,8 @@ pub(super) async fn forward<S: Transport>(client: &mut Client<S>, job: Box<Job>)
                 }
                 return match keep_alive {
                     true => Next::KeepAlive,
-                    false if job.is_the_last() && client.input.is_empty() => Next::Drop,
+                    // It has said that it will send no more: nothing can meet the close on its way.
+                    false if job.is_last() && client.has_said_no_more() => Next::Drop,
                     false => Next::Close,
                 };
             }

@@ -8,6 +8,7 @@ use std::{
     os::fd::BorrowedFd,
     rc::Rc,
     sync::Arc,
+    time::Duration,
 };
 use tokio::time::Instant;
 
@@ -70,7 +71,7 @@ impl Driver {
     /// Rounded up: a moment early would be a turn for nothing.
     fn until_next(&self) -> EpollTimeout {
         let Some(deadline) = self.timers.borrow().next() else { return EpollTimeout::NONE };
-        let millis = deadline.saturating_duration_since(now()).as_nanos().div_ceil(1_000_000);
+        let millis = (deadline.saturating_duration_since(now()) + Duration::from_nanos(999_999)).as_millis();
         EpollTimeout::from(u16::try_from(millis).unwrap_or(u16::MAX))
     }
 
