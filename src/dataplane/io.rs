@@ -3,6 +3,7 @@
 //! A worker has one scratch buffer, lent out for the length of one poll; a connection owns memory only for what the
 //! other side has not taken yet. Whoever has such bytes reads no more until they are gone: that is the back-pressure.
 
+use super::buffers::Buffer;
 use super::reactor::{Sleep, TcpStream, now, sleep_until};
 use std::{
     cell::RefCell,
@@ -67,7 +68,7 @@ pub(super) fn poll_read_with<S: AsyncRead + Unpin, T>(
 /// Bytes that a peer has not taken yet.
 #[derive(Debug, Default)]
 pub(super) struct Output {
-    bytes: Vec<u8>,
+    bytes: Buffer,
     sent: usize,
     /// All that the peer ever took.
     pub(super) total: u64,
@@ -75,12 +76,12 @@ pub(super) struct Output {
 
 impl Output {
     pub(super) fn holding(bytes: Vec<u8>) -> Self {
-        Self { bytes, sent: 0, total: 0 }
+        Self { bytes: bytes.into(), sent: 0, total: 0 }
     }
 
     /// To add to.
     pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
-        &mut self.bytes
+        self.bytes.writable()
     }
 
     /// Nothing is held.
@@ -103,7 +104,7 @@ impl Output {
             self.total += n as u64;
         }
         if self.sent > 0 {
-            self.bytes = Vec::new();
+            self.bytes = Buffer::default();
             self.sent = 0;
         }
         Poll::Ready(Ok(()))
@@ -125,7 +126,9 @@ impl Output {
                 }
             }
         }
-        self.bytes.extend_from_slice(data);
+        if !data.is_empty() {
+            self.buffer().extend_from_slice(data);
+        }
         Ok(())
     }
 }
@@ -180,7 +183,7 @@ mod tests {
         let (_, read) = tokio::join!(flush, tokio::io::AsyncReadExt::read_to_end(&mut far, &mut got));
         read.unwrap();
         assert!(got == sent);
-        assert_eq!((output.total, output.bytes.capacity()), (50_000, 0));
+        assert_eq!((output.total, output.bytes), (50_000, Buffer::default()));
     }
 
     #[test]

@@ -17,6 +17,8 @@
 //! removes addresses, checks health or knows who owns a VIP.
 
 mod accept;
+mod buffers;
+mod by_number;
 mod config;
 mod control;
 pub mod http;

@@ -3,6 +3,7 @@
 
 use super::{
     accept,
+    by_number::ByNumber,
     config::{Listening, Pool},
     http::Idle,
     parking::Parking,
@@ -124,7 +125,7 @@ pub(super) struct Worker {
     stopping: Cell<bool>,
     /// A connection, or its work, has ended.
     ended: Notify,
-    pools: RefCell<HashMap<u64, Rc<LocalPool>>>,
+    pools: RefCell<ByNumber<Rc<LocalPool>>>,
     idle_budget: Rc<IdleBudget>,
     /// Clients that have nothing to say.
     parking: Parking<Idle>,

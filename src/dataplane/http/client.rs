@@ -1,12 +1,11 @@
 //! A client's connection between exchanges: waiting for a request, deciding what becomes of it, answering it here.
 
 use super::{
-    engine::{Asked, Forwarding, MAX_HEAD, Request, RequestEvent, Requests, Version},
-    forward::{Job, Next},
-    origin::{Way, way},
+    decide::{Place, Step},
+    engine::{RequestEvent, Requests, Version},
+    forward::Next,
+    origin::way,
     page::Page,
-    route::{Passing, Target, location},
-    sticky,
 };
 use crate::{
     dataplane::{
@@ -59,18 +58,6 @@ pub(super) struct Client<S> {
     pub(super) open: OpenConnection,
     /// Of the exchange under way, where there is a log.
     pub(super) entry: Option<Box<Entry>>,
-}
-
-/// What a client wants next.
-pub(super) enum Step {
-    /// To be answered here.
-    Answer { page: Page, head_only: bool, keep_alive: Option<Version> },
-    /// To be forwarded.
-    Forward(Box<Job>),
-    /// Nothing for a while; it may wait for so long yet.
-    Idle(Instant),
-    /// Nothing: it has left, or was idle for too long.
-    Over,
 }
 
 impl<S: Transport> Client<S> {
@@ -126,10 +113,11 @@ impl<S: Transport> Client<S> {
                 Ok(More::Step(step)) => return step,
                 Ok(More::Bytes) => {}
                 Err(error) if error.kind() == io::ErrorKind::TimedOut && head_began.is_some() => {
-                    self.begin_exchange();
+                    let service = self.listening.service.load();
+                    self.begin_exchange(&service);
                     self.counted.shard().refused.add(1);
-                    self.begin_entry(head_began.unwrap_or(begin), End::LATE_REQUEST);
-                    return refuse(408, "The request took too long to arrive.");
+                    self.begin_entry(&service, head_began.unwrap_or(begin), End::LATE_REQUEST);
+                    return Step::refuse(Page::new(408, "The request took too long to arrive."));
                 }
                 Err(_) => return Step::Over,
             }
@@ -183,9 +171,9 @@ impl<S: Transport> Client<S> {
         self.input.is_empty() && self.requests.between_requests()
     }
 
-    fn begin_exchange(&mut self) {
+    fn begin_exchange(&mut self, service: &Service) {
         self.counted.shard().requests.add(1);
-        self.exchanging.begin(&self.listening.service.load().in_flight);
+        self.exchanging.begin(&service.in_flight);
         if self.working.is_none() {
             self.working = Some(self.worker.working());
         }
@@ -216,18 +204,18 @@ impl<S: Transport> Client<S> {
     }
 
     /// An exchange of which no request is known.
-    fn begin_entry(&mut self, began: Instant, end: End) {
-        let service = self.listening.service.load();
+    fn begin_entry(&mut self, service: &Service, began: Instant, end: End) {
         self.entry = service.log.as_ref().map(|log| Entry::http(log, self.address, began, None));
         note(&mut self.entry, |entry| entry.end = end);
     }
 
     /// The client has as many connections as it may, without this one.
     fn too_much(&mut self, begin: Instant) -> Step {
-        self.begin_exchange();
+        let service = self.listening.service.load();
+        self.begin_exchange(&service);
         self.counted.shard().limited.add(1);
-        self.begin_entry(begin, End::REFUSED);
-        Step::Answer { page: Page::limited(Duration::ZERO), head_only: false, keep_alive: None }
+        self.begin_entry(&service, begin, End::REFUSED);
+        Step::refuse(Page::limited(Duration::ZERO))
     }
 
     /// Takes a request out of what was read before. `None`: not enough there.
@@ -246,36 +234,31 @@ impl<S: Transport> Client<S> {
     fn take(&mut self, input: &[u8], began: Option<Instant>) -> (usize, Option<Step>) {
         // The clock is read for the log alone.
         let began = || began.unwrap_or_else(now);
-        let mut bodiless = false;
-        let (taken, step) = match self.requests.next(input) {
-            Ok((taken, RequestEvent::Head(request))) => {
-                let service = self.listening.service.load();
-                self.timeouts = service.timeouts;
-                self.used = true;
-                bodiless = request.is_bodiless();
-                let way = way(service.origin.as_ref(), &request, self.address.ip());
-                let place = Place { peer: self.address, way, listening: &self.listening, worker: &self.worker };
-                self.entry = service.log.as_ref().map(|log| Entry::http(log, place.client(), began(), Some(&request)));
-                (taken, Some(place.decide(&request, &service)))
-            }
-            Ok((taken, _)) => (taken, None),
+        let (taken, request) = match self.requests.next(input) {
+            Ok((taken, RequestEvent::Head(request))) => (taken, request),
+            Ok((taken, _)) => return (taken, None),
             Err(refusal) => {
-                self.counted.shard().refused.add(1);
                 let service = self.listening.service.load();
-                self.entry = service.log.as_ref().map(|log| Entry::http(log, self.address, began(), None));
-                note(&mut self.entry, |entry| entry.end = End::REFUSED);
-                (input.len(), Some(refuse(refusal.status, refusal.reason)))
+                self.begin_exchange(&service);
+                self.counted.shard().refused.add(1);
+                self.begin_entry(&service, began(), End::REFUSED);
+                return (input.len(), Some(Step::refuse(Page::new(refusal.status, refusal.reason))));
             }
         };
-        if step.is_some() {
-            self.begin_exchange();
-        }
-        if bodiless {
+        let service = self.listening.service.load();
+        self.begin_exchange(&service);
+        self.timeouts = service.timeouts;
+        self.used = true;
+        let way = way(service.origin.as_ref(), &request, self.address.ip());
+        let place = Place { peer: self.address, way, listening: &self.listening, worker: &self.worker };
+        self.entry = service.log.as_ref().map(|log| Entry::http(log, place.client(), began(), Some(&request)));
+        let step = place.decide(&request, &service);
+        if request.is_bodiless() {
             // Its end is known with its head: what follows is the next request.
             let end = self.requests.next(&[]);
             debug_assert!(matches!(end, Ok((0, RequestEvent::End))));
         }
-        (taken, step)
+        (taken, Some(step))
     }
 
     /// Takes what has come from the client. Most often that is one request and nothing else, which is never copied.
@@ -314,80 +297,4 @@ enum More {
     Idle,
     /// The end of its stream.
     End,
-}
-
-fn refuse(status: u16, reason: &'static str) -> Step {
-    Step::Answer { page: Page::new(status, reason), head_only: false, keep_alive: None }
-}
-
-/// Where a request came in.
-struct Place<'a> {
-    peer: SocketAddr,
-    way: Way,
-    listening: &'a Listening,
-    worker: &'a Worker,
-}
-
-impl Place<'_> {
-    fn decide(&self, request: &Request<'_>, service: &Service) -> Step {
-        // What is answered here leaves a body unread, and then nobody knows where the next request begins.
-        let keep_alive = (request.persistent && request.is_bodiless()).then_some(request.version);
-        let answer = |page| Step::Answer { page, head_only: request.method == "HEAD", keep_alive };
-        if let Some(sources) = &service.sources
-            && let Err(wait) = sources.request(self.way.client, now())
-        {
-            service.counters.shard(self.worker.index).limited.add(1);
-            return answer(Page::limited(wait));
-        }
-        if request.ends_here() {
-            return answer(match request.method {
-                "OPTIONS" => Page::new(200, "This is the proxy."),
-                _ => Page::new(501, "The proxy does not answer TRACE."),
-            });
-        }
-        match service.routes.find(request) {
-            None => answer(Page::new(404, "There is nothing here.")),
-            Some(Target::NoPool) => answer(Page::new(503, "No server is configured for this.")),
-            Some(Target::Redirect(redirect)) => {
-                let local = self.listening.address.to_string();
-                let location = location(redirect, self.way.scheme, request.host.unwrap_or(&local), &request.target);
-                answer(Page::redirect(redirect.status, location))
-            }
-            Some(Target::Pool(passing)) => Step::Forward(Box::new(self.job(request, passing))),
-        }
-    }
-
-    fn job(&self, request: &Request<'_>, passing: &Passing) -> Job {
-        let view = self.worker.pool(&passing.pool).view();
-        let client = self.way.client;
-        let forwarding = Forwarding {
-            app_cookie: sticky::app_cookie(&view),
-            told: self.way.told,
-            rules: passing.request.as_ref(),
-            ..Forwarding::new(self.peer.ip(), self.listening.address, "http")
-        };
-        Job {
-            head: forwarded_head(request, &forwarding),
-            asked: Asked { head_only: request.method == "HEAD", upgrade: request.upgrade },
-            version: request.version,
-            keep_alive: request.persistent,
-            framing: request.framing,
-            repeatable: request.is_idempotent() && request.is_bodiless(),
-            caller: sticky::caller(&view, request, client),
-            preferred: sticky::preferred(&view, request, client),
-            rules: passing.response.clone(),
-            view,
-        }
-    }
-
-    /// Who has sent the request; without a port if that is not who has connected.
-    fn client(&self) -> SocketAddr {
-        if self.way.client == self.peer.ip() { self.peer } else { SocketAddr::new(self.way.client, 0) }
-    }
-}
-
-fn forwarded_head(request: &Request<'_>, forwarding: &Forwarding<'_>) -> Vec<u8> {
-    let mut head = Vec::with_capacity(1024.min(MAX_HEAD));
-    request.write_forward(forwarding, &mut head);
-    head
 }

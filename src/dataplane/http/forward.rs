@@ -14,6 +14,7 @@ use super::{
     page::Page,
 };
 use crate::dataplane::{
+    buffers::Buffer,
     io::Transport,
     log::{End, Entry, note},
     reactor::TcpStream,
@@ -24,7 +25,7 @@ use std::{rc::Rc, sync::Arc};
 /// A request that is to be forwarded.
 pub(super) struct Job {
     /// As the backend gets it.
-    pub(super) head: Vec<u8>,
+    pub(super) head: Buffer,
     pub(super) asked: Asked,
     /// Of the client.
     pub(super) version: Version,

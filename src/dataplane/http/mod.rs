@@ -3,6 +3,7 @@
 //! moves the bytes.
 
 mod client;
+mod decide;
 pub mod engine;
 mod exchange;
 mod forward;
@@ -22,7 +23,8 @@ use super::{
     tcp::{Relay, count},
     upstream::BusyUpstream,
 };
-use client::{Client, Step};
+use client::Client;
+use decide::Step;
 use forward::Next;
 pub(in crate::dataplane) use idle::Idle;
 pub use origin::origin;
@@ -44,7 +46,7 @@ async fn go_on(mut client: Client<TcpStream>) {
 async fn exchanges<S: Transport>(client: &mut Client<S>) -> Option<Instant> {
     loop {
         let next = match client.next_request().await {
-            Step::Answer { page, head_only, keep_alive } => client.answer(&page, head_only, keep_alive).await,
+            Step::Answer(answer) => client.answer(&answer.page, answer.head_only, answer.keep_alive).await,
             Step::Forward(job) => forward::forward(client, job).await,
             Step::Idle(deadline) => return Some(deadline),
             Step::Over => return None,

@@ -28,7 +28,10 @@ pub(super) use queue::Queue;
 pub(super) use shared::BackendShared;
 pub(super) use tries::{NoPlace, Tries, leaves};
 
-use super::config::{Pool, PoolVersion};
+use super::{
+    config::{Pool, PoolVersion},
+    reactor,
+};
 use crate::{
     balance::{Ask, Picker},
     model::{PoolTimeouts, Serving, format_duration},
@@ -172,7 +175,7 @@ impl View {
             let busy = place.filter(|_| !is_waited).and_then(|place| self.try_busy(place));
             return busy.ok_or_else(|| NoSeat::Full(Wants::This(preferred.shared.clone())));
         }
-        let now = Instant::now();
+        let now = reactor::now();
         let tried = self.places_of(already);
         let mut not = tried.clone();
         let places = 0..self.upstreams.len();

@@ -5,10 +5,10 @@ use super::{
     Refusal, bad_request,
     fields::{Fields, Name},
 };
-use std::{io::Write, mem::MaybeUninit, net::IpAddr};
-
-/// A field line as it was received: name, and value without the white space around it.
-pub(super) type Field<'a> = httparse::Header<'a>;
+use std::{
+    io::Write,
+    net::{IpAddr, Ipv4Addr},
+};
 
 /// Start line and fields, in bytes; more is 431.
 pub const MAX_HEAD: usize = 32 * 1024;
@@ -16,9 +16,6 @@ pub const MAX_HEAD: usize = 32 * 1024;
 pub const MAX_FIELDS: usize = 100;
 /// The first line, in bytes; more is 414.
 pub const MAX_START_LINE: usize = 16 * 1024;
-
-/// Room for the field lines of one head; filling it takes longer than parsing a small head.
-pub(super) type Lines<'a> = [MaybeUninit<Field<'a>>; MAX_FIELDS];
 
 /// The version of a received message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,17 +26,10 @@ pub enum Version {
     Http11,
 }
 
-impl Version {
-    /// httparse knows 0 and 1 and refuses all others.
-    pub(super) fn from_minor(minor: Option<u8>) -> Self {
-        if minor == Some(0) { Self::Http10 } else { Self::Http11 }
-    }
-}
-
 /// Finds the end of a head in a growing buffer and looks at each byte once.
 ///
 /// Strict where RFC 9112 section 2.2 lets a recipient choose: a line ends with CR LF. A lone LF is refused as soon as
-/// it is seen (a lone CR is left to httparse, which refuses it too).
+/// it is seen (a lone CR is refused when the head is taken apart).
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct HeadEnd {
     scanned: usize,
@@ -47,6 +37,11 @@ pub(super) struct HeadEnd {
 }
 
 impl HeadEnd {
+    /// Nothing of the head has been seen yet.
+    pub(super) fn is_new(&self) -> bool {
+        self.scanned == 0
+    }
+
     /// `input` begins with the head, and holds all that an earlier call saw. `None`: it has not ended yet.
     pub(super) fn find(&mut self, input: &[u8]) -> Result<Option<usize>, Refusal> {
         while let Some(offset) = memchr::memchr(b'\n', &input[self.scanned..]) {
@@ -91,6 +86,9 @@ pub(super) struct Connection<'a> {
 impl<'a> Connection<'a> {
     pub(super) fn of(fields: &Fields<'a>) -> Self {
         let mut this = Self::default();
+        if !fields.has(Name::Connection) {
+            return this;
+        }
         for option in fields.values(Name::Connection).flat_map(list) {
             match option {
                 o if o.eq_ignore_ascii_case(b"close") => this.close = true,
@@ -103,8 +101,8 @@ impl<'a> Connection<'a> {
     }
 
     /// Whether a field of this name is one that the sender has declared to end at this hop.
-    pub(super) fn nominates(&self, name: &str) -> bool {
-        self.nominated.iter().any(|n| name.as_bytes().eq_ignore_ascii_case(n))
+    pub(super) fn nominates(&self, name: &[u8]) -> bool {
+        self.nominated.iter().any(|n| name.eq_ignore_ascii_case(n))
     }
 
     /// Whether the sender would use the connection again.
@@ -157,8 +155,8 @@ impl Coding {
 }
 
 /// `name: value` and the end of the line.
-pub(super) fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    out.extend_from_slice(name.as_bytes());
+pub(super) fn write_field(out: &mut Vec<u8>, name: impl AsRef<[u8]>, value: &[u8]) {
+    out.extend_from_slice(name.as_ref());
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
@@ -188,17 +186,29 @@ pub(super) fn write_length(out: &mut Vec<u8>, length: u64) {
 /// `ip` as text, IPv4 in IPv6 as IPv4.
 pub(super) fn write_ip(out: &mut Vec<u8>, ip: IpAddr) {
     match ip.to_canonical() {
-        IpAddr::V4(ip) => {
-            for (at, octet) in ip.octets().into_iter().enumerate() {
-                if at > 0 {
-                    out.push(b'.');
-                }
-                write_number(out, octet.into());
-            }
-        }
+        IpAddr::V4(ip) => write_ipv4(out, ip),
         // Writing to a Vec cannot fail.
         IpAddr::V6(ip) => drop(write!(out, "{ip}")),
     }
+}
+
+/// Every request has one: put together digit by digit, and added in one piece.
+fn write_ipv4(out: &mut Vec<u8>, ip: Ipv4Addr) {
+    let (mut text, mut length) = ([b'.'; 16], 0);
+    for octet in ip.octets() {
+        if octet >= 100 {
+            text[length] = b'0' + octet / 100;
+            length += 1;
+        }
+        if octet >= 10 {
+            text[length] = b'0' + octet / 10 % 10;
+            length += 1;
+        }
+        text[length] = b'0' + octet % 10;
+        // Of the dot too.
+        length += 2;
+    }
+    out.extend_from_slice(&text[..length - 1]);
 }
 
 /// The name under which this program appears in `Via`.

@@ -16,11 +16,13 @@ mod body;
 mod cookie;
 mod fields;
 mod head;
+mod lines;
 mod request;
 mod requests;
 mod response;
 mod responses;
 mod rules;
+mod target;
 #[cfg(test)]
 mod tests;
 mod way;
@@ -28,11 +30,12 @@ mod way;
 pub use body::{BodyReader, BodyWriter, Framing, Part};
 pub use cookie::Keep;
 pub use head::{MAX_FIELDS, MAX_HEAD, MAX_START_LINE, Version};
-pub use request::{Request, split_host};
+pub use request::Request;
 pub use requests::{RequestEvent, Requests};
 pub use response::{Asked, Reply, Response};
 pub use responses::{ResponseEvent, Responses};
 pub use rules::HeaderRules;
+pub use target::split_host;
 pub use way::{Earlier, Forwarding, Hop, Told};
 
 /// Why a request is answered here and not forwarded. The connection cannot be used after it: where the next request

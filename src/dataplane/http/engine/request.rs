@@ -1,11 +1,13 @@
 //! One request head: judged, and written anew for a backend.
 
 use super::{
-    Forwarding, Framing, MAX_FIELDS, Refusal, Version, bad_request, cookie,
-    fields::{Fields, Name},
-    head::{Coding, Connection, Lines, list, number, write_field, write_length, write_via},
+    Forwarding, Framing, Refusal, Version, bad_request, cookie,
+    fields::{Fields, Line, Name},
+    head::{Coding, Connection, list, number, write_field, write_length, write_via},
+    lines::Head,
+    target::{is_authority, request_line, split_target},
 };
-use std::{borrow::Cow, io::Write, mem::MaybeUninit, net::Ipv6Addr};
+use std::{borrow::Cow, io::Write};
 
 /// A request that may be forwarded. It borrows the bytes it was read from.
 #[derive(Debug)]
@@ -26,20 +28,21 @@ pub struct Request<'a> {
     pub upgrade: bool,
     pub(super) fields: Fields<'a>,
     pub(super) connection: Connection<'a>,
+    /// So much of the head stands there as it is forwarded: nothing, or the request line and the Host field behind it.
+    plain: usize,
 }
 
 impl<'a> Request<'a> {
     /// From a whole head, its empty line included.
+    #[cfg(test)]
     pub(super) fn parse(head: &'a [u8]) -> Result<Self, Refusal> {
-        let mut lines: Lines<'a> = [const { MaybeUninit::uninit() }; MAX_FIELDS];
-        let mut parsed = httparse::Request::new(&mut []);
-        let end = parsed.parse_with_uninit_headers(head, &mut lines).map_err(refusal)?;
-        let (Some(method), Some(target), false) = (parsed.method, parsed.path, end.is_partial()) else {
-            return Err(bad_request("the head is malformed"));
-        };
-        let version = Version::from_minor(parsed.version);
-        let fields = Fields::new(head, parsed.headers);
-        let (authority, target) = split_target(method, target)?;
+        Self::new(Head::split(head).ok_or_else(|| Head::fault(head))?)
+    }
+
+    pub(super) fn new(head: Head<'a>) -> Result<Self, Refusal> {
+        let (method, sent, version) = request_line(head.start)?;
+        let fields = head.fields;
+        let (authority, target) = split_target(method, sent)?;
         let host = host(version, authority, &fields)?;
         let framing = framing(version, &fields)?;
         let connection = Connection::of(&fields);
@@ -49,7 +52,10 @@ impl<'a> Request<'a> {
             && matches!(framing, Framing::None | Framing::Length(0))
             && offers_upgrade(&fields);
         let persistent = connection.persistent(version);
-        Ok(Self { method, target, version, host, framing, persistent, upgrade, fields, connection })
+        let is_plain = version == Version::Http11 && authority.is_none();
+        let is_plain = |line: &&Line<'_>| is_plain && line.known == Some(Name::Host) && line.is_plain;
+        let plain = fields.lines().first().filter(is_plain).map_or(0, |line| line.place.end);
+        Ok(Self { method, target, version, host, framing, persistent, upgrade, fields, connection, plain })
     }
 
     /// Of the target, without its query, before any decoding.
@@ -97,6 +103,22 @@ impl<'a> Request<'a> {
     /// The head as a backend gets it: one spelling of the target, the host and the length of the body, without what
     /// belongs to the client's connection, with what tells where the request came from.
     pub fn write_forward(&self, forwarding: &Forwarding<'_>, out: &mut Vec<u8>) {
+        if self.plain == 0 {
+            self.write_start(forwarding, out);
+        }
+        match forwarding.app_cookie.filter(|_| self.fields.has(Name::Cookie)) {
+            None => self.fields.copy(self.plain, |line| self.passes(line, forwarding), out),
+            Some(cookie) => self.copy_stripped(cookie, forwarding, out),
+        }
+        self.write_own_fields(forwarding, out);
+        if let Some(rules) = forwarding.rules {
+            out.extend_from_slice(rules.lines());
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// The request line and the Host field.
+    fn write_start(&self, forwarding: &Forwarding<'_>, out: &mut Vec<u8>) {
         for part in [self.method, " ", &self.target, " HTTP/1.1\r\nHost: "] {
             out.extend_from_slice(part.as_bytes());
         }
@@ -106,21 +128,15 @@ impl<'a> Request<'a> {
             None => drop(write!(out, "{}", forwarding.local)),
         }
         out.extend_from_slice(b"\r\n");
-        match forwarding.app_cookie.filter(|_| self.fields.has(Name::Cookie)) {
-            None => self.fields.copy(|name, known| self.passes(name, known, forwarding), out),
-            Some(cookie) => {
-                self.fields
-                    .copy(|name, known| known != Some(Name::Cookie) && self.passes(name, known, forwarding), out);
-                let pass = self.passes("cookie", Some(Name::Cookie), forwarding);
-                let lines = self.fields.values(Name::Cookie).filter(|_| pass);
-                lines.for_each(|line| cookie::write_stripped(out, cookie, line));
-            }
-        }
-        self.write_own_fields(forwarding, out);
-        if let Some(rules) = forwarding.rules {
-            out.extend_from_slice(rules.lines());
-        }
-        out.extend_from_slice(b"\r\n");
+    }
+
+    /// The fields that pass, with the names of backends taken out of this cookie.
+    fn copy_stripped(&self, cookie: &str, forwarding: &Forwarding<'_>, out: &mut Vec<u8>) {
+        let is_cookie = |line: &Line<'_>| line.known == Some(Name::Cookie);
+        self.fields.copy(self.plain, |line| !is_cookie(line) && self.passes(line, forwarding), out);
+        let pass = self.may_pass(b"cookie", forwarding);
+        let lines = self.fields.values(Name::Cookie).filter(|_| pass);
+        lines.for_each(|line| cookie::write_stripped(out, cookie, line));
     }
 
     fn write_own_fields(&self, forwarding: &Forwarding<'_>, out: &mut Vec<u8>) {
@@ -144,79 +160,31 @@ impl<'a> Request<'a> {
 
     /// Whether a field is forwarded as it is. Those that are written anew are not, and neither are their doubles with
     /// `_` for `-`, which CGI-like backends cannot tell from them.
-    fn passes(&self, name: &str, known: Option<Name>, forwarding: &Forwarding<'_>) -> bool {
+    fn passes(&self, line: &Line<'_>, forwarding: &Forwarding<'_>) -> bool {
         let is_own = |name: Name| matches!(name, Name::Host | Name::ContentLength | Name::TransferEncoding);
         let told = forwarding.told;
-        let passes = match known {
+        let passes = match line.known {
             Some(name) if name.is_hop_by_hop() || is_own(name) || told.replaces(name) => false,
             Some(Name::Expect) => self.version == Version::Http11,
             Some(Name::MaxForwards) => self.max_forwards().is_none(),
             Some(_) => true,
             None => {
                 let is_double = |name: Name| is_own(name) || told.bars_doubles_of(name);
-                !(name.contains('_') && Name::resembled_by(name).is_some_and(is_double))
+                !line.double.is_some_and(is_double)
             }
         };
-        passes && !self.connection.nominates(name) && !forwarding.drops(name)
+        passes && self.may_pass(line.name, forwarding)
+    }
+
+    /// Whether neither the client nor the operator has said that fields of this name are not forwarded.
+    fn may_pass(&self, name: &[u8], forwarding: &Forwarding<'_>) -> bool {
+        !self.connection.nominates(name) && !forwarding.drops(name)
     }
 
     fn max_forwards(&self) -> Option<u64> {
         let counts = matches!(self.method, "OPTIONS" | "TRACE");
         counts.then(|| self.fields.values(Name::MaxForwards).find_map(number)).flatten()
     }
-}
-
-/// Splits `host[:port]`; an IPv6 address keeps its brackets.
-pub fn split_host(authority: &str) -> (&str, Option<&str>) {
-    let bytes = authority.as_bytes();
-    let after_brackets = match bytes.first() {
-        Some(b'[') => bytes.iter().rposition(|b| *b == b']').map_or(0, |end| end + 1),
-        _ => 0,
-    };
-    match bytes[after_brackets..].iter().position(|b| *b == b':') {
-        Some(colon) => (&authority[..after_brackets + colon], Some(&authority[after_brackets + colon + 1..])),
-        None => (authority, None),
-    }
-}
-
-fn refusal(error: httparse::Error) -> Refusal {
-    match error {
-        httparse::Error::TooManyHeaders => Refusal { status: 431, reason: "there are too many header fields" },
-        httparse::Error::HeaderName => bad_request("the name of a field is malformed"),
-        httparse::Error::HeaderValue => bad_request("the value of a field is malformed"),
-        httparse::Error::Version => bad_request("the version is neither HTTP/1.0 nor HTTP/1.1"),
-        httparse::Error::NewLine | httparse::Error::Status | httparse::Error::Token => {
-            bad_request("the request line is malformed")
-        }
-    }
-}
-
-/// Into the authority of an absolute-form target, and the origin-form (RFC 9112 section 3.2).
-fn split_target<'a>(method: &str, target: &'a str) -> Result<(Option<&'a str>, Cow<'a, str>), Refusal> {
-    if method == "CONNECT" {
-        return Err(Refusal { status: 501, reason: "CONNECT is not supported" });
-    }
-    if !target.bytes().all(|b| matches!(b, b'!'..=b'~') && b != b'#') {
-        return Err(bad_request("the target holds a character that must be encoded"));
-    }
-    if target.starts_with('/') || (target == "*" && method == "OPTIONS") {
-        return Ok((None, target.into()));
-    }
-    let rest = ["http://", "https://"].into_iter().find_map(|scheme| {
-        let (start, rest) = target.split_at_checked(scheme.len())?;
-        start.eq_ignore_ascii_case(scheme).then_some(rest)
-    });
-    let Some(rest) = rest else { return Err(bad_request("the target is neither a path nor a URI")) };
-    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-    if authority.is_empty() {
-        return Err(bad_request("the target has no host"));
-    }
-    let path = match path {
-        "" if method == "OPTIONS" => "*".into(),
-        path if path.starts_with('/') => path.into(),
-        path => format!("/{path}").into(),
-    };
-    Ok((Some(authority), path))
 }
 
 /// The one host of the request (RFC 9112 section 3.2): the target's authority overrides the field.
@@ -233,17 +201,6 @@ fn host<'a>(version: Version, authority: Option<&'a str>, fields: &Fields<'a>) -
         return Err(bad_request("the host is malformed"));
     }
     Ok(authority.or(field))
-}
-
-/// `host[:port]`, or nothing. Of the characters of a `reg-name` only those that host names are made of.
-fn is_authority(text: &str) -> bool {
-    let (host, port) = split_host(text);
-    let host_is_good = match host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
-        Some(literal) => literal.parse::<Ipv6Addr>().is_ok(),
-        None => host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'%')),
-    };
-    let port_is_good = port.is_none_or(|p| p.bytes().all(|b| b.is_ascii_digit()) && p.len() <= 5 && !host.is_empty());
-    host_is_good && port_is_good
 }
 
 /// RFC 9112 section 6.3, and where it lets a recipient choose between repair and refusal: refusal.

@@ -3,6 +3,7 @@
 use super::{
     BodyReader, Part, Refusal, Request, bad_request,
     head::{HeadEnd, MAX_HEAD},
+    lines::Head,
 };
 
 /// What a client sends, in order.
@@ -75,12 +76,20 @@ impl Requests {
             }
             _ => {}
         }
-        match end.find(rest)? {
-            Some(length) => Ok((skipped + length, RequestEvent::Head(Request::parse(&rest[..length])?))),
-            None => {
-                debug_assert!(rest.len() <= MAX_HEAD, "a longer head is refused");
-                Ok((skipped, RequestEvent::More))
-            }
-        }
+        // A head mostly comes whole. If it does not, or is bad, its end is looked for first, so that however it was cut the
+        // same is said of it.
+        let whole = if end.is_new() { Head::split(rest) } else { None };
+        let head = match whole {
+            Some(head) => head,
+            None => match end.find(rest)? {
+                Some(length) => Head::split(&rest[..length]).ok_or_else(|| Head::fault(&rest[..length]))?,
+                None => {
+                    debug_assert!(rest.len() <= MAX_HEAD, "a longer head is refused");
+                    return Ok((skipped, RequestEvent::More));
+                }
+            },
+        };
+        let taken = skipped + head.length;
+        Ok((taken, RequestEvent::Head(Request::new(head)?)))
     }
 }

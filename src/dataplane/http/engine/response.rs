@@ -1,11 +1,11 @@
 //! One response head: judged, and written anew for the client.
 
 use super::{
-    BadResponse, BodyWriter, Framing, HeaderRules, Keep, MAX_FIELDS, Version, cookie,
-    fields::{Fields, Name},
-    head::{Coding, Connection, Lines, number, write_field, write_length, write_number, write_via},
+    BadResponse, BodyWriter, Framing, HeaderRules, Keep, Version, cookie,
+    fields::{Fields, Line, Name},
+    head::{Coding, Connection, number, write_field, write_length, write_number, write_via},
+    lines::Head,
 };
-use std::mem::MaybeUninit;
 
 /// About what is added to a head on its way.
 const OWN_FIELDS: usize = 128;
@@ -29,12 +29,14 @@ pub struct Response<'a> {
     /// The backend would take another request on this connection.
     pub persistent: bool,
     version: Version,
-    reason: &'a str,
+    reason: &'a [u8],
     length: Option<u64>,
     fields: Fields<'a>,
     connection: Connection<'a>,
     /// Of the whole head.
     size: usize,
+    /// So much of the head stands there as it is forwarded: nothing, or the status line.
+    plain: usize,
 }
 
 /// How the client is answered.
@@ -51,15 +53,9 @@ pub struct Reply<'a> {
 }
 
 impl<'a> Response<'a> {
-    /// From a whole head, its empty line included.
-    pub(super) fn parse(head: &'a [u8], asked: Asked) -> Result<Self, BadResponse> {
-        let mut lines: Lines<'a> = [const { MaybeUninit::uninit() }; MAX_FIELDS];
-        let mut parsed = httparse::Response::new(&mut []);
-        let malformed = |_| BadResponse("the head of the response is malformed");
-        let config = httparse::ParserConfig::default();
-        let end = config.parse_response_with_uninit_headers(&mut parsed, head, &mut lines).map_err(malformed)?;
-        let (Some(status), false) = (parsed.code, end.is_partial()) else {
-            return Err(BadResponse("the head of the response is malformed"));
+    pub(super) fn new(head: Head<'a>, asked: Asked) -> Result<Self, BadResponse> {
+        let Some((version, status, reason)) = status_line(head.start) else {
+            return Err(BadResponse("the status line is malformed"));
         };
         if status < 100 {
             return Err(BadResponse("the status code is below 100"));
@@ -67,8 +63,7 @@ impl<'a> Response<'a> {
         if status == 101 && !asked.upgrade {
             return Err(BadResponse("the protocol was changed without being asked"));
         }
-        let version = Version::from_minor(parsed.version);
-        let fields = Fields::new(head, parsed.headers);
+        let fields = head.fields;
         let connection = Connection::of(&fields);
         let length = length(&fields)?;
         let coded = coded(version, &fields)?;
@@ -85,8 +80,10 @@ impl<'a> Response<'a> {
         let suspect = framing == Framing::None && status >= 200 && (coded || length.is_some_and(|l| l > 0));
         let length = length.filter(|_| !coded && status >= 200 && status != 204);
         let persistent = connection.persistent(version) && framing != Framing::UntilClose && !ambiguous && !suspect;
-        let reason = parsed.reason.unwrap_or_default();
-        Ok(Self { status, framing, persistent, version, reason, length, fields, connection, size: head.len() })
+        let is_plain = version == Version::Http11 && reason.is_some();
+        let (plain, size) = (if is_plain { head.start.len() + 2 } else { 0 }, head.length);
+        let reason = reason.unwrap_or_default();
+        Ok(Self { status, framing, persistent, version, reason, length, fields, connection, size, plain })
     }
 
     /// An interim response: another one follows.
@@ -148,19 +145,18 @@ impl<'a> Response<'a> {
     /// Status line, fields that pass, `Via`.
     fn write_start(&self, keep: Keep<'_>, rules: Option<&HeaderRules>, out: &mut Vec<u8>) {
         out.reserve(self.size + OWN_FIELDS);
-        match (self.status, self.reason) {
-            (200, "OK") => out.extend_from_slice(b"HTTP/1.1 200 OK\r\n"),
-            (status, reason) => {
-                out.extend_from_slice(b"HTTP/1.1 ");
-                write_number(out, status.into());
-                out.push(b' ');
-                out.extend_from_slice(reason.as_bytes());
-                out.extend_from_slice(b"\r\n");
-            }
+        if self.plain == 0 {
+            out.extend_from_slice(b"HTTP/1.1 ");
+            write_number(out, self.status.into());
+            out.push(b' ');
+            out.extend_from_slice(self.reason);
+            out.extend_from_slice(b"\r\n");
         }
         match keep {
             Keep::Prefix { cookie, backend } => self.copy_prefixed(cookie, backend, rules, out),
-            Keep::Nothing | Keep::Insert { .. } => self.fields.copy(|name, known| self.passes(name, known, rules), out),
+            Keep::Nothing | Keep::Insert { .. } => {
+                self.fields.copy(self.plain, |line| self.passes(line.name, line.known, rules), out);
+            }
         }
         if let Some(rules) = rules {
             out.extend_from_slice(rules.lines());
@@ -171,18 +167,38 @@ impl<'a> Response<'a> {
     /// The fields that pass, with the name of the backend in what the application sets as this cookie.
     fn copy_prefixed(&self, cookie: &str, backend: &str, rules: Option<&HeaderRules>, out: &mut Vec<u8>) {
         const NAME: &str = "Set-Cookie";
-        self.fields.copy(|name, known| self.passes(name, known, rules) && !name.eq_ignore_ascii_case(NAME), out);
-        let pass = self.passes(NAME, None, rules);
+        let is_other = |line: &Line<'_>| !line.name.eq_ignore_ascii_case(NAME.as_bytes());
+        self.fields.copy(self.plain, |line| self.passes(line.name, line.known, rules) && is_other(line), out);
+        let pass = self.passes(NAME.as_bytes(), None, rules);
         let lines = self.fields.named(NAME).filter(|_| pass);
         lines.for_each(|line| cookie::write_prefixed(out, cookie, backend, line));
     }
 
     /// Whether a field is passed on as it is.
-    fn passes(&self, name: &str, known: Option<Name>, rules: Option<&HeaderRules>) -> bool {
+    fn passes(&self, name: &[u8], known: Option<Name>, rules: Option<&HeaderRules>) -> bool {
         let is_own = |name: Name| name.is_hop_by_hop() || name == Name::ContentLength;
         let drops = |rules: &HeaderRules| rules.drops(name);
         !known.is_some_and(is_own) && !self.connection.nominates(name) && !rules.is_some_and(drops)
     }
+}
+
+/// Version, status, and the reason if there is one. One that is not in ASCII is left out: nobody reads it, and nobody knows
+/// how it was encoded.
+pub(super) fn status_line(line: &[u8]) -> Option<(Version, u16, Option<&[u8]>)> {
+    let (version, line) = line.split_first_chunk::<9>()?;
+    let version = match version {
+        b"HTTP/1.1 " => Version::Http11,
+        b"HTTP/1.0 " => Version::Http10,
+        _ => return None,
+    };
+    let (digits, reason) = line.split_first_chunk::<3>()?;
+    let status = number(digits).and_then(|status| u16::try_from(status).ok())?;
+    let reason = match reason {
+        [] => None,
+        [b' ', reason @ ..] => reason.is_ascii().then_some(reason),
+        _ => return None,
+    };
+    Some((version, status, reason))
 }
 
 /// Of the body, from any number of `Content-Length` that agree (RFC 9110 section 8.6).

@@ -1,6 +1,6 @@
 //! A backend's half of a connection, for the length of one request.
 
-use super::{Asked, BadResponse, BodyReader, Part, Response, head::HeadEnd};
+use super::{Asked, BadResponse, BodyReader, Part, Refusal, Response, head::HeadEnd, lines::Head};
 
 /// What a backend sends in answer to one request, in order.
 #[derive(Debug)]
@@ -70,9 +70,18 @@ impl Responses {
     }
 
     fn head<'a>(end: &mut HeadEnd, input: &'a [u8], asked: Asked) -> Result<(usize, ResponseEvent<'a>), BadResponse> {
-        let found = end.find(input).map_err(|refusal| BadResponse(refusal.reason))?;
-        let Some(length) = found else { return Ok((0, ResponseEvent::More)) };
-        let response = Response::parse(&input[..length], asked)?;
+        // As with requests.
+        let whole = if end.is_new() { Head::split(input) } else { None };
+        let head = match whole {
+            Some(head) => head,
+            None => {
+                let bad = |refusal: Refusal| BadResponse(refusal.reason);
+                let Some(length) = end.find(input).map_err(bad)? else { return Ok((0, ResponseEvent::More)) };
+                Head::split(&input[..length]).ok_or_else(|| bad(Head::fault(&input[..length])))?
+            }
+        };
+        let length = head.length;
+        let response = Response::new(head, asked)?;
         let event = match response.status {
             101 => ResponseEvent::Switch(response),
             _ if response.is_interim() => ResponseEvent::Interim(response),

@@ -72,7 +72,7 @@ impl<'a> Forwarding<'a> {
     }
 
     /// Whether the operator does away with lines of this name.
-    pub(super) fn drops(&self, name: &str) -> bool {
+    pub(super) fn drops(&self, name: &[u8]) -> bool {
         self.rules.is_some_and(|rules| rules.drops(name))
     }
 }
@@ -127,14 +127,14 @@ impl<'a> Request<'a> {
         if forwarding.told.x_forwarded {
             self.write_x_forwarded(forwarding, out);
         }
-        if forwarding.told.rfc7239 && !forwarding.drops("forwarded") {
+        if forwarding.told.rfc7239 && !forwarding.drops(b"forwarded") {
             self.write_forwarded(forwarding, out);
         }
     }
 
     fn write_x_forwarded(&self, forwarding: &Forwarding<'_>, out: &mut Vec<u8>) {
         let earlier = forwarding.told.earlier;
-        if !forwarding.drops("x-forwarded-for") {
+        if !forwarding.drops(b"x-forwarded-for") {
             out.extend_from_slice(b"X-Forwarded-For: ");
             if earlier != Earlier::Dropped {
                 self.write_earlier(Name::XForwardedFor, "x-forwarded-for", out);
@@ -142,16 +142,17 @@ impl<'a> Request<'a> {
             write_ip(out, forwarding.peer);
             out.extend_from_slice(b"\r\n");
         }
-        let is_kept =
-            |name, text| earlier == Earlier::Kept && self.fields.has(name) && !self.connection.nominates(text);
-        if !is_kept(Name::XForwardedProto, "x-forwarded-proto") && !forwarding.drops("x-forwarded-proto") {
+        let is_kept = |name, text: &str| {
+            earlier == Earlier::Kept && self.fields.has(name) && !self.connection.nominates(text.as_bytes())
+        };
+        if !is_kept(Name::XForwardedProto, "x-forwarded-proto") && !forwarding.drops(b"x-forwarded-proto") {
             for part in ["X-Forwarded-Proto: ", forwarding.scheme, "\r\n"] {
                 out.extend_from_slice(part.as_bytes());
             }
         }
         if let Some(host) = self.host
             && !is_kept(Name::XForwardedHost, "x-forwarded-host")
-            && !forwarding.drops("x-forwarded-host")
+            && !forwarding.drops(b"x-forwarded-host")
         {
             write_field(out, "X-Forwarded-Host", host.as_bytes());
         }
@@ -193,7 +194,7 @@ impl<'a> Request<'a> {
 
     /// The lines of a field, unless `Connection` says that it was not meant for anybody further on.
     fn earlier(&self, name: Name, text: &str) -> impl DoubleEndedIterator<Item = &'a [u8]> + use<'a, '_> {
-        let is_meant = self.fields.has(name) && !self.connection.nominates(text);
+        let is_meant = self.fields.has(name) && !self.connection.nominates(text.as_bytes());
         self.fields.values(name).filter(move |_| is_meant)
     }
 }

@@ -1,6 +1,7 @@
 //! The engine against tables of good and bad messages, and against every way of cutting them.
 
 mod cuts;
+mod differential;
 mod requests;
 mod responses;
 

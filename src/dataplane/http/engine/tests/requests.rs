@@ -18,6 +18,11 @@ fn refused(input: &[u8]) -> u16 {
 fn good_requests_are_written_anew() {
     for (input, wanted) in [
         ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-Host: a\r\n\r\n"),
+        // As it would be written here already.
+        (
+            "GET /a HTTP/1.1\r\nHost: example\r\nAccept: text/html\r\n\r\n",
+            "GET /a HTTP/1.1\r\nHost: example\r\nAccept: text/html\r\nX-Forwarded-Host: example\r\n\r\n",
+        ),
         // Names, values and order stay; white space around values, and case of Host, do not matter.
         (
             "GET /x?y=/z HTTP/1.1\r\nAccept:*/*  \r\nhOsT: \ta:81\r\nX-B: 1\r\nx-b: 2\r\nEmpty:\r\n\r\n",
