@@ -27,6 +27,7 @@ impl Buffer {
     }
 
     /// To write to.
+    #[inline]
     pub(super) fn writable(&mut self) -> &mut Vec<u8> {
         if self.0.capacity() == 0 {
             *self = Self::lent();
@@ -49,10 +50,17 @@ impl Deref for Buffer {
 }
 
 impl Drop for Buffer {
+    // Most are empty, and seen to be where they end.
+    #[inline]
     fn drop(&mut self) {
-        if !(USUAL..=LARGEST).contains(&self.0.capacity()) {
-            return;
+        if (USUAL..=LARGEST).contains(&self.0.capacity()) {
+            self.give_back();
         }
+    }
+}
+
+impl Buffer {
+    fn give_back(&mut self) {
         let mut bytes = std::mem::take(&mut self.0);
         bytes.clear();
         // It fails only while the thread ends, and then the memory goes as well.

@@ -89,12 +89,17 @@ impl Output {
         self.bytes.is_empty()
     }
 
-    /// Writes all that is held. When that is done the memory is given back.
+    /// Writes all that is held. When that is done the memory is given back. Mostly nothing is held, and that is seen at once.
+    #[inline]
     pub(super) fn poll_flush<S: AsyncWrite + Unpin>(
         &mut self,
         cx: &mut Context<'_>,
         to: &mut S,
     ) -> Poll<io::Result<()>> {
+        if self.bytes.is_empty() { Poll::Ready(Ok(())) } else { self.poll_write_held(cx, to) }
+    }
+
+    fn poll_write_held<S: AsyncWrite + Unpin>(&mut self, cx: &mut Context<'_>, to: &mut S) -> Poll<io::Result<()>> {
         while self.sent < self.bytes.len() {
             let n = ready!(Pin::new(&mut *to).poll_write(cx, &self.bytes[self.sent..]))?;
             if n == 0 {
@@ -103,10 +108,8 @@ impl Output {
             self.sent += n;
             self.total += n as u64;
         }
-        if self.sent > 0 {
-            self.bytes = Buffer::default();
-            self.sent = 0;
-        }
+        self.bytes = Buffer::default();
+        self.sent = 0;
         Poll::Ready(Ok(()))
     }
 

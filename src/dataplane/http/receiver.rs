@@ -97,10 +97,17 @@ impl Receiver {
         if !self.responses.may_end() {
             return Err(Failure::Closed);
         }
-        self.writer.end(output.buffer());
+        self.end(output);
         self.stage = Stage::Complete;
         self.reusable = false;
         Ok(())
+    }
+
+    /// A plain body ends as it is; it needs no buffer for that.
+    fn end(&self, output: &mut Output) {
+        if self.writer != BodyWriter::Plain {
+            self.writer.end(output.buffer());
+        }
     }
 
     fn events<S: AsyncWrite + Unpin>(
@@ -133,8 +140,9 @@ impl Receiver {
                     answer.count(head.status);
                     self.status = head.status;
                     // A small body goes out with its head.
-                    output.buffer().reserve(2 * taken + (data.len() - taken).min(SMALL_BODY));
-                    (self.writer, self.keep_alive) = head.write_forward(&answer.reply, output.buffer());
+                    let buffer = output.buffer();
+                    buffer.reserve(2 * taken + (data.len() - taken).min(SMALL_BODY));
+                    (self.writer, self.keep_alive) = head.write_forward(&answer.reply, buffer);
                     self.reusable = head.persistent;
                     self.stage = Stage::Body;
                 }
@@ -143,7 +151,7 @@ impl Receiver {
                 }
                 ResponseEvent::Data(body) => self.writer.write(body, output.buffer()),
                 ResponseEvent::End => {
-                    self.writer.end(output.buffer());
+                    self.end(output);
                     self.stage = Stage::Complete;
                     // What was not asked for is an answer to nothing.
                     self.reusable &= taken == data.len();

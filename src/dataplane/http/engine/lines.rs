@@ -85,7 +85,7 @@ fn is_space(byte: u8) -> bool {
 
 /// Where the text that begins at `from` ends: at the end of its line, for it holds no control characters but tabs. `None`:
 /// that has not come, or it does hold one.
-#[inline]
+#[inline(always)]
 fn text_end(input: &[u8], from: usize) -> Option<usize> {
     let mut end = first_control(input, from)?;
     while input[end] == b'\t' {

@@ -191,8 +191,11 @@ pub(super) fn status_line(line: &[u8]) -> Option<(Version, u16, Option<&[u8]>)> 
         b"HTTP/1.0 " => Version::Http10,
         _ => return None,
     };
-    let (digits, reason) = line.split_first_chunk::<3>()?;
-    let status = number(digits).and_then(|status| u16::try_from(status).ok())?;
+    let ([a, b, c], reason) = line.split_first_chunk::<3>()?;
+    if ![a, b, c].into_iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let status = [a, b, c].into_iter().fold(0, |status, digit| 10 * status + u16::from(digit - b'0'));
     let reason = match reason {
         [] => None,
         [b' ', reason @ ..] => reason.is_ascii().then_some(reason),
