@@ -58,8 +58,18 @@ pub(super) fn poll_read_with<S: AsyncRead + Unpin, T>(
     stream: &mut S,
     f: impl FnOnce(&mut Context<'_>, &[u8]) -> T,
 ) -> Poll<io::Result<T>> {
+    poll_read_some_with(cx, stream, SCRATCH, f)
+}
+
+/// The same for at most so many bytes.
+pub(super) fn poll_read_some_with<S: AsyncRead + Unpin, T>(
+    cx: &mut Context<'_>,
+    stream: &mut S,
+    most: usize,
+    f: impl FnOnce(&mut Context<'_>, &[u8]) -> T,
+) -> Poll<io::Result<T>> {
     with_scratch(|scratch| {
-        let mut buffer = ReadBuf::new(scratch);
+        let mut buffer = ReadBuf::new(&mut scratch[..most.min(SCRATCH)]);
         ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
         Poll::Ready(Ok(f(cx, buffer.filled())))
     })

@@ -1,18 +1,15 @@
-//! Bulk in one direction of a relay: spliced from socket to socket, once it has shown itself to be bulk.
+//! Bulk, spliced from socket to socket: bodies of which it is known how long they are, and relays.
 //!
-//! What is small is cheaper to copy, and most connections never move much. A direction is bulk once [`RUN`] reads in a row
+//! What is small is cheaper to copy, and most connections never move much. A direction of a relay is bulk once [`RUN`] reads in a row
 //! have given [`MUCH`], and until something gives no more than [`LITTLE`]. A pipe is its own only while there is something in it; the worker keeps a few empty ones. Where none can
 //! be had, or a stream is none of the kernel's (TLS), bytes are copied.
 
-use super::{
-    io::Transport,
-    reactor::{Side, TcpStream},
-};
+use super::{io::Transport, reactor::Side};
 use crate::kernel::splice::Pipe;
 use std::{
     cell::{Cell, RefCell},
     io,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 /// Large reads that make bulk.
@@ -31,12 +28,12 @@ thread_local! {
     static COUNT: Cell<usize> = const { Cell::new(0) };
 }
 
-/// What one direction has shown, and what is on its way in it.
+/// One direction of a relay: what it has shown, and what is on its way.
 #[derive(Default)]
 pub(super) struct Splicing {
     /// Large reads in a row.
     large: u8,
-    pipe: Option<Borrowed>,
+    conduit: Conduit,
 }
 
 impl Splicing {
@@ -53,47 +50,63 @@ impl Splicing {
         (from, to): (&A, &B),
         moved: &mut u64,
     ) -> Option<Poll<io::Result<()>>> {
-        if self.large < RUN && self.pipe.is_none() {
-            return None;
-        }
-        let (from, to) = (from.socket()?, to.socket()?);
         loop {
-            if let Err(unfinished) = self.drain(cx, to, moved) {
-                return Some(unfinished);
+            match self.conduit.poll_drain(cx, to, moved) {
+                Poll::Ready(Ok(())) => {}
+                unfinished => return Some(unfinished),
             }
             if self.large < RUN {
                 return None;
             }
-            let Some(mut pipe) = Borrowed::take() else {
-                self.large = 0;
-                return None;
-            };
-            match from.poll_with(cx, Side::Read, |socket| pipe.get().fill(socket)) {
-                Poll::Ready(Ok(0)) => return Some(Poll::Ready(Ok(()))),
-                Poll::Ready(Ok(count)) => {
-                    if count <= LITTLE {
-                        self.large = 0;
-                    }
-                    self.pipe = Some(pipe);
-                }
-                Poll::Ready(Err(error)) => return Some(Poll::Ready(Err(error))),
-                Poll::Pending => return Some(Poll::Pending),
+            match self.conduit.poll_fill(cx, from, usize::MAX) {
+                Some(Poll::Ready(Ok(0))) => return Some(Poll::Ready(Ok(()))),
+                Some(Poll::Ready(Ok(count))) if count > LITTLE => {}
+                Some(Poll::Ready(Err(error))) => return Some(Poll::Ready(Err(error))),
+                Some(Poll::Pending) => return Some(Poll::Pending),
+                Some(Poll::Ready(Ok(_))) | None => self.large = 0,
             }
         }
     }
+}
 
-    /// Ok: the pipe is empty and given back.
-    fn drain(&mut self, cx: &mut Context<'_>, to: &TcpStream, moved: &mut u64) -> Result<(), Poll<io::Result<()>>> {
-        while let Some(pipe) = self.pipe.as_mut().map(Borrowed::get).filter(|pipe| pipe.held() > 0) {
-            match to.poll_with(cx, Side::Write, |socket| pipe.drain(socket)) {
-                Poll::Ready(Ok(0)) => return Err(Poll::Ready(Err(io::ErrorKind::WriteZero.into()))),
-                Poll::Ready(Ok(count)) => *moved += count as u64,
-                Poll::Ready(Err(error)) => return Err(Poll::Ready(Err(error))),
-                Poll::Pending => return Err(Poll::Pending),
+/// From one socket to another, past this process. It has a pipe only while there is something in it.
+#[derive(Default)]
+pub(super) struct Conduit(Option<Borrowed>);
+
+impl Conduit {
+    /// Gives to `to` what is on its way, and adds it to `moved`. Ready when that is all.
+    pub(super) fn poll_drain<B: Transport>(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &B,
+        moved: &mut u64,
+    ) -> Poll<io::Result<()>> {
+        let Some(pipe) = &mut self.0 else { return Poll::Ready(Ok(())) };
+        let (pipe, to) = (pipe.get(), to.socket().ok_or(io::ErrorKind::Unsupported)?);
+        while pipe.held() > 0 {
+            match ready!(to.poll_with(cx, Side::Write, |socket| pipe.drain(socket)))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                count => *moved += count as u64,
             }
         }
-        self.pipe = None;
-        Ok(())
+        self.0 = None;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes from `from` at most so much, when nothing is on its way, and says how much; nothing is the end of its stream.
+    /// `None`: there is no pipe for it, or `from` is no stream of the kernel's.
+    pub(super) fn poll_fill<A: Transport>(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &A,
+        most: usize,
+    ) -> Option<Poll<io::Result<usize>>> {
+        let (from, mut pipe) = (from.socket()?, Borrowed::take()?);
+        let filled = from.poll_with(cx, Side::Read, |socket| pipe.get().fill(socket, most));
+        if matches!(filled, Poll::Ready(Ok(1..))) {
+            self.0 = Some(pipe);
+        }
+        Some(filled)
     }
 }
 

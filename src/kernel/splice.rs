@@ -35,11 +35,11 @@ impl Pipe {
         self.held
     }
 
-    /// Takes what a socket has into an empty pipe, and says how much that was; nothing is the end of the stream. Less than
-    /// there was room for does not say that there is no more. Fails as `recv(2)`, without waiting.
-    pub fn fill(&mut self, from: impl AsFd) -> io::Result<usize> {
+    /// Takes what a socket has into an empty pipe, `most` bytes of it, and says how much that was; nothing is the end of the
+    /// stream. Less than there was room for does not say that there is no more. Fails as `recv(2)`, without waiting.
+    pub fn fill(&mut self, from: impl AsFd, most: usize) -> io::Result<usize> {
         debug_assert_eq!(self.held, 0, "its being full could not be told from the socket's being empty");
-        self.held = splice(from, None, &self.near, None, self.capacity, flags())?;
+        self.held = splice(from, None, &self.near, None, self.capacity.min(most), flags())?;
         Ok(self.held)
     }
 
@@ -76,15 +76,15 @@ mod tests {
         let ((from, mut source), (to, mut sink)) = (pair(), pair());
         let mut pipe = Pipe::new().unwrap();
         assert!(pipe.capacity >= 4096);
-        assert_eq!(pipe.fill(&from).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(pipe.fill(&from, usize::MAX).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         source.write_all(b"hello").unwrap();
-        assert_eq!((pipe.fill(&from).unwrap(), pipe.held()), (5, 5));
+        assert_eq!((pipe.fill(&from, usize::MAX).unwrap(), pipe.held()), (5, 5));
         assert_eq!((pipe.drain(&to).unwrap(), pipe.held()), (5, 0));
         let mut got = [0; 5];
         sink.read_exact(&mut got).unwrap();
         assert_eq!(&got, b"hello");
         source.shutdown(Shutdown::Write).unwrap();
-        assert_eq!(pipe.fill(&from).unwrap(), 0);
+        assert_eq!(pipe.fill(&from, usize::MAX).unwrap(), 0);
     }
 
     #[test]
@@ -94,7 +94,7 @@ mod tests {
         let piece: Vec<u8> = (0..100_000u32).map(|i| i as u8).collect();
         let full = loop {
             source.write_all(&piece).unwrap();
-            while let Ok(1..) = pipe.fill(&from) {
+            while let Ok(1..) = pipe.fill(&from, usize::MAX) {
                 while pipe.held() > 0 {
                     match pipe.drain(&to) {
                         Ok(taken) => passed += taken,
@@ -127,7 +127,7 @@ mod tests {
         socket2::SockRef::from(&sink).set_linger(Some(std::time::Duration::ZERO)).unwrap();
         drop(sink);
         source.write_all(b"x").unwrap();
-        while pipe.fill(&from).is_err() {}
+        while pipe.fill(&from, usize::MAX).is_err() {}
         let mut errors = (0..2).map(|_| pipe.drain(&to).unwrap_err().kind());
         assert!(errors.any(|kind| kind == io::ErrorKind::BrokenPipe));
     }

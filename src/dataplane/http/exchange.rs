@@ -19,16 +19,23 @@ use super::{
     sticky,
 };
 use crate::dataplane::{
-    io::{Transport, poll_read_with},
+    io::{Transport, poll_read_some_with, poll_read_with},
     log::note,
     reactor::now,
+    splicing::Conduit,
     upstream::Upstream,
 };
 use std::{
     future::poll_fn,
+    io,
     rc::Rc,
     task::{Context, Poll, ready},
 };
+
+/// Bytes that are read at once until the head of the response is there: most responses fit.
+const FIRST_READ: usize = 8 * 1024;
+/// What is left of a body when it is worth a pipe.
+const LARGE_BODY: usize = 16 * 1024;
 
 /// How it ended. `answered`: the head of a response has gone out to the client, so no other one can.
 #[derive(Debug)]
@@ -61,6 +68,8 @@ pub(super) struct Exchange<'a, S, B> {
     upstream: &'a Rc<Upstream>,
     sender: Sender<'a>,
     receiver: Receiver,
+    /// What of the response's body passes unseen.
+    conduit: Conduit,
     waiting: Waiting,
 }
 
@@ -75,7 +84,16 @@ impl<'a, S: Transport, B: Transport> Exchange<'a, S, B> {
     pub(super) fn new(client: &'a mut Client<S>, backend: &'a mut B, job: &'a Job, upstream: &'a Rc<Upstream>) -> Self {
         let sender = Sender::new(job, !client.requests.between_requests());
         let receiver = Receiver::new(Responses::new(job.asked));
-        Self { client, backend, job, upstream, sender, receiver, waiting: Waiting::Backend }
+        Self {
+            client,
+            backend,
+            job,
+            upstream,
+            sender,
+            receiver,
+            conduit: Conduit::default(),
+            waiting: Waiting::Backend,
+        }
     }
 
     /// Drives it to its end.
@@ -163,7 +181,12 @@ impl<'a, S: Transport, B: Transport> Exchange<'a, S, B> {
 
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
         loop {
-            match self.client.output.poll_flush(cx, &mut self.client.stream) {
+            let Client { stream, output, .. } = &mut *self.client;
+            let flushed = match output.poll_flush(cx, stream) {
+                Poll::Ready(Ok(())) => self.conduit.poll_drain(cx, stream, &mut output.total),
+                unfinished => unfinished,
+            };
+            match flushed {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Poll::Ready(Outcome::ClientGone),
                 Poll::Pending => {
@@ -179,11 +202,19 @@ impl<'a, S: Transport, B: Transport> Exchange<'a, S, B> {
                 Stage::Switched => return Poll::Ready(Outcome::Switched),
                 Stage::Nothing | Stage::Head | Stage::Body => {}
             }
+            if let Some(passed) = self.poll_pass(cx) {
+                match ready!(passed) {
+                    Ok(1..) => continue,
+                    Ok(0) | Err(_) => return Poll::Ready(self.failed(Failure::Closed)),
+                }
+            }
             let reply = self.reply();
             let Client { stream, output, counted, .. } = &mut *self.client;
             let answer = Answer { reply, upstream: self.upstream, client: counted.shard() };
             let receiver = &mut self.receiver;
-            let read = poll_read_with(cx, self.backend, |cx, data| {
+            // If the body is large, the less of it comes with the head the better.
+            let most = if receiver.stage < Stage::Body { FIRST_READ } else { usize::MAX };
+            let read = poll_read_some_with(cx, self.backend, most, |cx, data| {
                 receiver.read += data.len() as u64;
                 receiver.absorb(cx, data, output, stream, &answer)
             });
@@ -193,6 +224,19 @@ impl<'a, S: Transport, B: Transport> Exchange<'a, S, B> {
                 Err(_) => return Poll::Ready(self.failed(Failure::Closed)),
             }
         }
+    }
+
+    /// Takes some of a large body past this process. `None`: there is none, or no way past.
+    fn poll_pass(&mut self, cx: &mut Context<'_>) -> Option<Poll<io::Result<usize>>> {
+        let left = usize::try_from(self.receiver.left()).unwrap_or(usize::MAX);
+        if left < LARGE_BODY || self.client.stream.socket().is_none() {
+            return None;
+        }
+        let filled = self.conduit.poll_fill(cx, self.backend, left);
+        if let Some(Poll::Ready(Ok(count))) = &filled {
+            self.receiver.pass(*count as u64);
+        }
+        filled
     }
 
     fn reply(&self) -> Reply<'a> {

@@ -93,6 +93,21 @@ impl Receiver {
         Ok(())
     }
 
+    /// How much of a body may pass unseen, between two reads.
+    pub(super) fn left(&self) -> u64 {
+        let is_plain = self.stage == Stage::Body && self.writer == BodyWriter::Plain && self.partial.is_empty();
+        if is_plain { self.responses.left() } else { 0 }
+    }
+
+    /// So much of it has passed.
+    pub(super) fn pass(&mut self, count: u64) {
+        self.read += count;
+        self.responses.pass(count);
+        if self.responses.may_end() {
+            self.stage = Stage::Complete;
+        }
+    }
+
     fn closed(&mut self, output: &mut Output) -> Result<(), Failure> {
         if !self.responses.may_end() {
             return Err(Failure::Closed);

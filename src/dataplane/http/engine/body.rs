@@ -114,6 +114,21 @@ impl BodyReader {
         }
     }
 
+    /// How much of a body is to come whose length is known; of others nothing.
+    pub fn left(&self) -> u64 {
+        if let State::Length(left) = self.state { left } else { 0 }
+    }
+
+    /// So much has come and was not shown here: at most what is [left](Self::left).
+    pub fn pass(&mut self, count: u64) {
+        if let State::Length(left) = &mut self.state {
+            *left = left.saturating_sub(count);
+            if *left == 0 {
+                self.state = State::Done;
+            }
+        }
+    }
+
     /// Whether the end of the connection takes nothing from this body.
     pub fn may_end(&self) -> bool {
         matches!(self.state, State::Done | State::UntilClose)

@@ -63,6 +63,18 @@ impl Responses {
         result
     }
 
+    /// How much of the body is to come, if its length is known; otherwise nothing, and before it is.
+    pub fn left(&self) -> u64 {
+        if let State::Body(body) = &self.state { body.left() } else { 0 }
+    }
+
+    /// So much of the body has come and was not shown here: at most what is [left](Self::left).
+    pub fn pass(&mut self, count: u64) {
+        if let State::Body(body) = &mut self.state {
+            body.pass(count);
+        }
+    }
+
     /// Whether the connection may end now without taking anything from the response: it was complete, or its end is
     /// the end of the connection.
     pub fn may_end(&self) -> bool {
