@@ -144,3 +144,6 @@ impl Drop for Borrowed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,7 @@ mod retries;
 mod slow;
 mod smuggling;
 mod sources;
+mod spliced;
 mod sticky;
 mod tcp;
 mod websocket;
