@@ -120,7 +120,7 @@ fn controls(bytes: u64) -> u64 {
 
 /// The highest bit of each byte that is neither a letter nor `-`, in the same way.
 fn others(bytes: u64) -> u64 {
-    let folded = (bytes | 0x20 * EACH) & !HIGH;
+    let folded = (bytes | (0x20 * EACH)) & !HIGH;
     let from_a = folded + (0x80 - u64::from(b'a')) * EACH;
     let behind_z = folded + (0x7f - u64::from(b'z')) * EACH;
     // The highest bit of a sum is 0 where there was nothing to add to.
