@@ -208,14 +208,14 @@ impl<'a, S: Transport, B: Transport> Exchange<'a, S, B> {
                     Ok(0) | Err(_) => return Poll::Ready(self.failed(Failure::Closed)),
                 }
             }
-            let reply = self.reply();
-            let Client { stream, output, counted, .. } = &mut *self.client;
-            let answer = Answer { reply, upstream: self.upstream, client: counted.shard() };
-            let receiver = &mut self.receiver;
+            let Self { client, backend, job, upstream, sender, receiver, .. } = self;
+            let Client { stream, output, counted, listening, worker, .. } = &mut **client;
             // If the body is large, the less of it comes with the head the better.
             let most = if receiver.stage < Stage::Body { FIRST_READ } else { usize::MAX };
-            let read = poll_read_some_with(cx, self.backend, most, |cx, data| {
+            let read = poll_read_some_with(cx, *backend, most, |cx, data| {
                 receiver.read += data.len() as u64;
+                let goes_on = sender.state == Sending::Done && !listening.is_closed() && !worker.wants_rid();
+                let answer = Answer { reply: reply(job, upstream, goes_on), upstream, client: counted.shard() };
                 receiver.absorb(cx, data, output, stream, &answer)
             });
             match ready!(read) {
@@ -237,20 +237,6 @@ impl<'a, S: Transport, B: Transport> Exchange<'a, S, B> {
             self.receiver.pass(*count as u64);
         }
         filled
-    }
-
-    fn reply(&self) -> Reply<'a> {
-        let kept = |preferred: &Rc<Upstream>| Rc::ptr_eq(preferred, self.upstream);
-        let is_kept = self.job.preferred.as_ref().is_some_and(kept);
-        Reply {
-            version: self.job.version,
-            keep_alive: self.job.keep_alive
-                && self.sender.state == Sending::Done
-                && !self.client.listening.is_closed()
-                && !self.client.worker.wants_rid(),
-            keep: sticky::keep(&self.job.view, self.upstream, is_kept),
-            rules: self.job.rules.as_deref(),
-        }
     }
 
     fn failed(&self, failure: Failure) -> Outcome {
@@ -287,5 +273,16 @@ impl<'a, S: Transport, B: Transport> Exchange<'a, S, B> {
         backend.bytes_out.add(from_backend);
         self.sender.ever_sent |= to_backend > 0;
         from_client + to_backend + from_backend + to_client
+    }
+}
+
+/// How the client is answered; `goes_on`: nothing here speaks against another request on its connection.
+fn reply<'a>(job: &'a Job, upstream: &'a Rc<Upstream>, goes_on: bool) -> Reply<'a> {
+    let is_kept = job.preferred.as_ref().is_some_and(|preferred| Rc::ptr_eq(preferred, upstream));
+    Reply {
+        version: job.version,
+        keep_alive: job.keep_alive && goes_on,
+        keep: sticky::keep(&job.view, upstream, is_kept),
+        rules: job.rules.as_deref(),
     }
 }

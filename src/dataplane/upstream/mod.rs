@@ -138,7 +138,8 @@ impl View {
 
     /// The algorithm's choice among those that were not tried: it takes over from the last one that was.
     fn pick(&self, client: Caller, already: &[Rc<Upstream>]) -> Option<Rc<Upstream>> {
-        let tried = self.places_of(already);
+        // Nearly always none has been tried.
+        let tried = if already.is_empty() { Vec::new() } else { self.places_of(already) };
         Some(self.upstreams[self.choose(client, &tried)?].clone())
     }
 

@@ -155,6 +155,7 @@ impl Coding {
 }
 
 /// `name: value` and the end of the line.
+#[inline]
 pub(super) fn write_field(out: &mut Vec<u8>, name: impl AsRef<[u8]>, value: &[u8]) {
     out.extend_from_slice(name.as_ref());
     out.extend_from_slice(b": ");

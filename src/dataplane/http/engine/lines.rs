@@ -107,14 +107,25 @@ fn first_control(input: &[u8], mut at: usize) -> Option<usize> {
     input[at..].iter().position(u8::is_ascii_control).map(|offset| at + offset)
 }
 
+const EACH: u64 = u64::from_le_bytes([1; 8]);
+const HIGH: u64 = EACH << 7;
+
 /// The highest bit of each byte that is a control character (below 0x20, or 0x7f), by sums that carry nothing into the next
 /// byte.
 fn controls(bytes: u64) -> u64 {
-    const EACH: u64 = u64::from_le_bytes([1; 8]);
-    const HIGH: u64 = EACH << 7;
     let low_ones = !((bytes | HIGH) - 0x20 * EACH);
     let deletes = (bytes & !HIGH) + EACH;
     (low_ones | deletes) & !bytes & HIGH
+}
+
+/// The highest bit of each byte that is neither a letter nor `-`, in the same way.
+fn others(bytes: u64) -> u64 {
+    let folded = (bytes | (0x20 * EACH)) & !HIGH;
+    let from_a = folded + (0x80 - u64::from(b'a')) * EACH;
+    let behind_z = folded + (0x7f - u64::from(b'z')) * EACH;
+    // The highest bit of a sum is 0 where there was nothing to add to.
+    let not_dash = ((bytes & !HIGH) ^ (u64::from(b'-') * EACH)) + !HIGH;
+    ((!from_a | behind_z) & not_dash | bytes) & HIGH
 }
 
 /// Whether a byte may stand in a token (RFC 9110 section 5.6.2).
@@ -136,9 +147,24 @@ const fn is_token_byte(byte: u8) -> bool {
         )
 }
 
-/// How many bytes at the beginning of this may stand in a token.
+/// How many bytes at the beginning of this may stand in a token. Names of fields are mostly letters and dashes, which are
+/// looked at eight at a time.
 pub(super) fn token_length(text: &[u8]) -> usize {
-    text.iter().position(|byte| !IS_TOKEN[usize::from(*byte)]).unwrap_or(text.len())
+    let mut at = 0;
+    loop {
+        while let Some((piece, _)) = text[at..].split_first_chunk() {
+            let others = others(u64::from_le_bytes(*piece));
+            if others != 0 {
+                at += (others.trailing_zeros() / 8) as usize;
+                break;
+            }
+            at += piece.len();
+        }
+        match text.get(at) {
+            Some(byte) if IS_TOKEN[usize::from(*byte)] => at += 1,
+            _ => return at,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -159,7 +185,25 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_token_ends_where_a_byte_may_not_stand_in_one() {
+        for byte in 0..=255u8 {
+            for place in 0..20 {
+                let mut text = *b"abcdefghijklmno-XYZA";
+                text[place] = byte;
+                let length = if is_token_byte(byte) { text.len() } else { place };
+                assert_eq!(token_length(&text), length, "{byte}");
+            }
+        }
+    }
+
     proptest! {
+        #[test]
+        fn tokens_are_as_long_as_byte_by_byte(text in prop::collection::vec(prop_oneof![any::<u8>(), b'A'..=b'z'], 0..40)) {
+            let length = text.iter().position(|byte| !is_token_byte(*byte)).unwrap_or(text.len());
+            prop_assert_eq!(token_length(&text), length);
+        }
+
         #[test]
         fn the_first_control_character_is_found(text in prop::collection::vec(any::<u8>(), 0..40), from in 0usize..40) {
             let from = from.min(text.len());

@@ -146,9 +146,7 @@ impl<'a> Request<'a> {
             earlier == Earlier::Kept && self.fields.has(name) && !self.connection.nominates(text.as_bytes())
         };
         if !is_kept(Name::XForwardedProto, "x-forwarded-proto") && !forwarding.drops(b"x-forwarded-proto") {
-            for part in ["X-Forwarded-Proto: ", forwarding.scheme, "\r\n"] {
-                out.extend_from_slice(part.as_bytes());
-            }
+            write_field(out, "X-Forwarded-Proto", forwarding.scheme.as_bytes());
         }
         if let Some(host) = self.host
             && !is_kept(Name::XForwardedHost, "x-forwarded-host")
