@@ -11,7 +11,7 @@
 //! fence ──── an address is used only while it is leased; over nft, which is nftables over netlink
 //! ping ───── ICMP echo
 //! rx ─────── how much a device has received
-//! stream ─── accepting a connection
+//! stream ─── accepting a connection; splice: passing bytes from one to another unseen
 //! instance ─ one agent per network namespace
 //! connect ── TCP from a certain address, and what the kernel does for a connection
 //! datagram ─ UDP: many at once, and what ICMP says of those that were sent
