@@ -165,12 +165,15 @@ impl Dataplane {
 const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// How many connections the limit of open files allows: each may need a second descriptor for its backend, for every
-/// four of them a worker may keep one idle, and some are left for all else that this process does.
+/// four of them a worker may keep one idle, for every so many there may be a pipe, and some are left for all else that this
+/// process does.
 fn connections_by_descriptors() -> usize {
     const OTHER: usize = 512;
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
     let soft =
-        line.and_then(|line| line.split_whitespace().next()).map_or(1024, |n| n.parse().unwrap_or(usize::MAX / 8));
-    (soft.saturating_sub(OTHER) * 4 / 9).max(soft / 8)
+        line.and_then(|line| line.split_whitespace().next()).map_or(1024, |n| n.parse().unwrap_or(usize::MAX / 1024));
+    const PER_PIPE: usize = splicing::CONNECTIONS_PER_PIPE;
+    // Two, a quarter and the two of a pipe each.
+    (soft.saturating_sub(OTHER) * 4 * PER_PIPE / (9 * PER_PIPE + 8)).max(soft / 8)
 }

@@ -20,12 +20,20 @@ const MUCH: usize = 32 * 1024;
 const LITTLE: usize = 16 * 1024;
 /// Pipes that a worker keeps while nobody needs them.
 const SPARE: usize = 16;
-/// Pipes that a worker has at most: two descriptors each, which clients may need.
+/// Pipes that a worker has at most, whatever it may.
 const MOST: usize = 256;
+/// For so many connections of clients that a worker may have it may have a pipe, which is two descriptors.
+pub(super) const CONNECTIONS_PER_PIPE: usize = 32;
 
 thread_local! {
     static EMPTY: RefCell<Vec<Pipe>> = const { RefCell::new(Vec::new()) };
     static COUNT: Cell<usize> = const { Cell::new(0) };
+    static LIMIT: Cell<usize> = const { Cell::new(MOST) };
+}
+
+/// How many pipes this worker may have, which has at most so many clients.
+pub(super) fn limit(connections: usize) {
+    LIMIT.set((connections / CONNECTIONS_PER_PIPE).min(MOST));
 }
 
 /// One direction of a relay: what it has shown, and what is on its way.
@@ -117,7 +125,7 @@ impl Borrowed {
     /// `None`: there are as many as there may be, or no descriptor is left.
     fn take() -> Option<Self> {
         let made = || {
-            let pipe = (COUNT.get() < MOST).then(Pipe::new)?.ok()?;
+            let pipe = (COUNT.get() < LIMIT.get()).then(Pipe::new)?.ok()?;
             COUNT.set(COUNT.get() + 1);
             Some(pipe)
         };

@@ -8,6 +8,7 @@ use super::{
     http::Idle,
     parking::Parking,
     reactor::{Reactor, Sleep, TcpListener, sleep, spawn_local, timeout},
+    splicing,
     traffic::Counter,
     upstream::{IdleBudget, LocalPool},
 };
@@ -84,6 +85,7 @@ impl WorkerHandle {
                 Err(error) => return drop(ready.send(Err(error))),
             };
             let _ = ready.send(Ok(()));
+            splicing::limit(terms.max_connections);
             let worker = Rc::new(Worker::new(terms, theirs, parking));
             reactor.block_on(worker.run(receiver));
         };
