@@ -1,12 +1,12 @@
 //! The data plane: what arrives at a VIP's ports goes to a backend, and what comes back goes to the client.
 //!
-//! One OS thread per worker ([`worker`]), each with a [`reactor`] of its own that runs its tasks. Each listens on every configured address with
-//! a socket of its own ([`listen`], [`accept`]), on Active and Backup nodes alike; which node is asked is a matter of who
-//! has the address. A TCP connection is given to a backend ([`tcp`]); an HTTP connection is read request by request
-//! ([`http`]), each of which is routed, balanced over a pool and forwarded on a kept or new connection ([`upstream`]). A
-//! proxy in front may have to introduce the client first ([`introduced`], [`proxy_protocol`]). Bytes are copied through one
-//! buffer per worker ([`io`], [`buffers`]); what is large goes from socket to socket in the kernel ([`splicing`]), and clients
-//! that have nothing to say are put aside ([`parking`]).
+//! One OS thread per worker ([`worker`]), each with a [`reactor`] of its own that runs its tasks. Each listens on every
+//! configured address with a socket of its own ([`listen`], [`accept`]), on Active and Backup nodes alike; which node
+//! is asked is a matter of who has the address. A TCP connection is given to a backend ([`tcp`]); an HTTP connection is
+//! read request by request ([`http`]), each of which is routed, balanced over a pool and forwarded on a kept or new
+//! connection ([`upstream`]). A proxy in front may have to introduce the client first ([`introduced`],
+//! [`proxy_protocol`]). Bytes are copied through one buffer per worker ([`io`], [`buffers`]); what is large goes from
+//! socket to socket in the kernel ([`splicing`]), and clients that have nothing to say are put aside ([`parking`]).
 //!
 //! [`Dataplane::apply`] makes it be as a [`ProxyConfig`] says ([`control`]). Nothing that is established breaks by it:
 //! services and pools are swapped in place ([`config`]), an address that is not wanted any more takes no new

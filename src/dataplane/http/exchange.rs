@@ -7,7 +7,8 @@
 //! ```
 //!
 //! A response may come before the request is complete; then the client is told that its connection will be closed, and
-//! what it still sends is forwarded for as long as the response lasts. A response that cannot be completed is never
+//! what it still sends is forwarded for as long as the response lasts, and on if the backend means to go on with its
+//! connection: it may well be reading. A response that cannot be completed is never
 //! made to look complete.
 
 use super::{
@@ -28,8 +29,10 @@ use crate::dataplane::{
 use std::{
     future::poll_fn,
     io,
+    pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 /// Bytes that are read at once until the head of the response is there: most responses fit.
@@ -78,7 +81,12 @@ pub(super) struct Exchange<'a, S, B> {
 enum Waiting {
     Client,
     Backend,
+    /// The client has its response, and still sends its request.
+    Rest,
 }
+
+/// For so long the rest of a request that has been answered may pause.
+const PAUSE: Duration = Duration::from_secs(2);
 
 impl<'a, S: Transport, B: Transport> Exchange<'a, S, B> {
     pub(super) fn new(client: &'a mut Client<S>, backend: &'a mut B, job: &'a Job, upstream: &'a Rc<Upstream>) -> Self {
@@ -115,6 +123,7 @@ impl<'a, S: Transport, B: Transport> Exchange<'a, S, B> {
             let limit = match self.waiting {
                 Waiting::Client => self.client.timeouts.idle,
                 Waiting::Backend => self.job.view.timeouts().response,
+                Waiting::Rest => PAUSE,
             };
             ready!(self.client.alarm.poll(cx, last + limit));
             Poll::Ready(self.late())
@@ -133,11 +142,28 @@ impl<'a, S: Transport, B: Transport> Exchange<'a, S, B> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let is_answered = self.waiting == Waiting::Rest;
         self.waiting = Waiting::Backend;
         if let Poll::Ready(Err(outcome)) = self.poll_send(cx) {
+            return Poll::Ready(if is_answered { Outcome::Complete { reusable: false } } else { outcome });
+        }
+        let outcome = ready!(self.poll_receive(cx));
+        let is_under_way = match self.sender.state {
+            Sending::Body => true,
+            // All of it has come, and some has not gone out.
+            Sending::Done => is_answered && !self.sender.is_done(),
+            Sending::Broken => false,
+        };
+        let is_read_on = self.receiver.reusable && is_under_way;
+        if !is_read_on || !matches!(outcome, Outcome::Complete { .. }) {
             return Poll::Ready(outcome);
         }
-        self.poll_receive(cx)
+        // Some wait for the end of the stream, although it has been announced.
+        if !is_answered && ready!(Pin::new(&mut self.client.stream).poll_shutdown(cx)).is_err() {
+            return Poll::Ready(outcome);
+        }
+        self.waiting = Waiting::Rest;
+        Poll::Pending
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Outcome>> {
@@ -255,6 +281,7 @@ impl<'a, S: Transport, B: Transport> Exchange<'a, S, B> {
         let answered = self.receiver.stage >= Stage::Body;
         match self.waiting {
             Waiting::Client => Outcome::ClientLate { answered },
+            Waiting::Rest => Outcome::Complete { reusable: false },
             Waiting::Backend if answered => Outcome::Truncated,
             Waiting::Backend => Outcome::BackendLate,
         }

@@ -1,9 +1,11 @@
 //! Bodies large and slow, both ways.
 
 use super::harness::*;
+use crate::dataplane::Dataplane;
 use std::{
     io::{Read, Write},
     net::TcpStream,
+    num::NonZeroUsize,
     thread,
     time::Duration,
 };
@@ -107,6 +109,30 @@ fn large_bodies_stream_with_bounded_memory() {
     assert!(grown < 60 * MIB, "{} MiB for {} MiB each way", grown / MIB, SIZE / MIB);
 }
 
+#[test]
+fn a_body_is_forwarded_to_its_end_even_if_its_answer_came_first() {
+    const SIZE: usize = 24 * MIB;
+    let server = Server::raw(|_, mut wire| {
+        for _ in 0..2 {
+            let request = wire.message(true);
+            wire.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+            if request.path() == "/body" {
+                assert!(wire.exactly(SIZE).unwrap() == vec![9; SIZE]);
+            }
+        }
+    });
+    let lab = Setup::http(&[server.address]).run_with(Dataplane::start(NonZeroUsize::MIN).unwrap());
+    let mut client = lab.connect();
+    client.send(&format!("POST /body HTTP/1.1\r\nHost: t\r\nContent-Length: {SIZE}\r\n\r\n"));
+    let response = client.message(false);
+    assert_eq!((response.text(), response.field("connection")), ("ok", Some("close")));
+    client.expect_end();
+    client.stream.write_all(&vec![9; SIZE]).unwrap();
+    lab.until("the exchange is over", |t| backend(t, 0).active == 0);
+    assert_eq!(lab.get("/next").text(), "ok");
+    assert_eq!(server.connections(), 1, "the backend has read all, and its connection was used again");
+}
+
 /// Of this whole process, with all tests that run beside this one.
 fn resident() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
@@ -126,7 +152,7 @@ fn a_client_that_reads_nothing_holds_nobody_up_and_is_not_fed_into_memory() {
         }
     });
     let setup = Setup::http(&[server.address]);
-    let lab = setup.run_with(crate::dataplane::Dataplane::start(std::num::NonZeroUsize::MIN).unwrap());
+    let lab = setup.run_with(Dataplane::start(NonZeroUsize::MIN).unwrap());
     let mut greedy: Vec<_> = (0..4).map(|_| lab.connect()).collect();
     for client in &mut greedy {
         client.send("GET /endless HTTP/1.1\r\nHost: t\r\n\r\n");
