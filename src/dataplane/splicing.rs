@@ -1,8 +1,9 @@
-//! Bulk, spliced from socket to socket: bodies of which it is known how long they are, and relays.
+//! Bulk, spliced from socket to socket: responses' bodies of which it is known how long they are, and relays.
 //!
-//! What is small is cheaper to copy, and most connections never move much. A direction of a relay is bulk once [`RUN`] reads in a row
-//! have given [`MUCH`], and until something gives no more than [`LITTLE`]. A pipe is its own only while there is something in it; the worker keeps a few empty ones. Where none can
-//! be had, or a stream is none of the kernel's (TLS), bytes are copied.
+//! What is small is cheaper to copy, and most connections never move much. A direction of a relay is bulk once [`RUN`]
+//! reads in a row have given [`MUCH`], and until something gives no more than [`LITTLE`]. A pipe is its own only while
+//! there is something in it; the worker keeps a few empty ones. Where none can be had, or a stream is none of the
+//! kernel's (TLS), bytes are copied.
 
 use super::{io::Transport, reactor::Side};
 use crate::kernel::splice::Pipe;

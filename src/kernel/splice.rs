@@ -11,6 +11,8 @@ use std::{
 
 /// What a pipe is asked to hold. The kernel grants less to users who have many (`fs.pipe-user-pages-soft`).
 const WANTED: usize = 256 * 1024;
+/// With less, copying is cheaper.
+const ENOUGH: usize = 64 * 1024;
 
 /// A pipe that is filled when it is empty and drained until it is empty again: so that "it would block" has one meaning.
 #[derive(Debug)]
@@ -22,12 +24,20 @@ pub struct Pipe {
 }
 
 impl Pipe {
-    /// Fails if no descriptor is left.
+    /// Fails if no descriptor is left, and with [`io::ErrorKind::QuotaExceeded`] if the kernel does not grant enough to make
+    /// it worth while.
     pub fn new() -> io::Result<Self> {
+        Self::with(WANTED)
+    }
+
+    fn with(wanted: usize) -> io::Result<Self> {
         let (far, near) = pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC)?;
-        let granted =
-            fcntl(&near, FcntlArg::F_SETPIPE_SZ(WANTED as i32)).or_else(|_| fcntl(&near, FcntlArg::F_GETPIPE_SZ))?;
-        Ok(Self { near, far, capacity: usize::try_from(granted).unwrap_or(WANTED), held: 0 })
+        let wanted = i32::try_from(wanted).unwrap_or(i32::MAX);
+        let granted = fcntl(&near, FcntlArg::F_SETPIPE_SZ(wanted)).or_else(|_| fcntl(&near, FcntlArg::F_GETPIPE_SZ))?;
+        match usize::try_from(granted) {
+            Ok(capacity @ ENOUGH..) => Ok(Self { near, far, capacity, held: 0 }),
+            _ => Err(io::ErrorKind::QuotaExceeded.into()),
+        }
     }
 
     /// Bytes in it.
@@ -85,6 +95,12 @@ mod tests {
         assert_eq!(&got, b"hello");
         source.shutdown(Shutdown::Write).unwrap();
         assert_eq!(pipe.fill(&from, usize::MAX).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_pipe_that_holds_little_is_none() {
+        assert_eq!(Pipe::with(ENOUGH / 2).unwrap_err().kind(), io::ErrorKind::QuotaExceeded);
+        assert_eq!(Pipe::with(ENOUGH).unwrap().capacity, ENOUGH);
     }
 
     #[test]

@@ -53,6 +53,24 @@ fn bulk_and_little_take_turns() {
 }
 
 #[test]
+fn a_backend_that_ends_its_bulk_first_still_gets_the_clients() {
+    let (said, heard) = std::sync::mpsc::channel();
+    let server = Server::raw(move |_, mut wire| {
+        wire.stream.write_all(&pattern(8 * MIB)).unwrap();
+        wire.stream.shutdown(Shutdown::Write).unwrap();
+        said.send(wire.rest().unwrap()).unwrap();
+    });
+    let lab = Setup::tcp(&[server.address]).run();
+    let mut client = lab.connect();
+    assert!(client.rest().unwrap() == pattern(8 * MIB));
+    let writing = write_all(&client.stream, &pattern(5 * MIB));
+    writing.join().unwrap().unwrap();
+    client.stream.shutdown(Shutdown::Write).unwrap();
+    assert!(heard.recv_timeout(PATIENCE).unwrap() == pattern(5 * MIB));
+    lab.until("it is over", |t| backend(t, 0).active == 0 && listener(t).active == 0);
+}
+
+#[test]
 fn a_reset_in_the_midst_of_bulk_is_passed_on() {
     let server = Server::raw(|number, mut wire| {
         let result = wire.stream.write_all(&pattern(4 * MIB));
