@@ -32,6 +32,7 @@ mod parking;
 pub mod proxy_protocol;
 mod quiet;
 mod reactor;
+mod slab;
 mod sources;
 mod splicing;
 mod tcp;

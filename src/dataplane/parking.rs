@@ -1,12 +1,13 @@
 //! Clients that have been idle for a while, in as little memory as it takes.
 //!
-//! A connection under way is a task with a timer and a place in the reactor, some two kilobytes. Most
-//! connections of a busy site are idle most of the time, so one that has been for a second is parked: what is known of it
-//! stands in one row of a table, its socket is watched by one epoll set that all of them share, and a task is made for it
-//! again when it has something to say.
+//! A connection under way is a task with a timer and a place in the reactor, some two kilobytes. Most connections of a
+//! busy site are idle most of the time, so one that has been for a second is parked: what is known of it stands in one
+//! row of a table, its socket is watched by one epoll set that all of them share, and a task is made for it again when it
+//! has something to say.
 
 use super::{
     reactor::{Side, Watched, sleep},
+    slab::Slab,
     worker::{Worker, WorkerShared},
 };
 use crate::kernel::{epoll::ReadableSet, memory};
@@ -39,36 +40,28 @@ pub(super) trait Parked {
 /// The parked connections of one worker.
 pub(super) struct Parking<T> {
     readable: Watched<ReadableSet>,
-    table: RefCell<Table<T>>,
+    table: RefCell<Slab<T>>,
     shared: Arc<WorkerShared>,
     /// Parked since memory was given back last.
     freed: Cell<usize>,
 }
 
-struct Table<T> {
-    places: Vec<Option<T>>,
-    free: Vec<u32>,
-}
-
 impl<T: Parked> Parking<T> {
     /// An empty one. Fails if no descriptor is left.
     pub(super) fn new(shared: Arc<WorkerShared>) -> io::Result<Self> {
-        let table = RefCell::new(Table { places: Vec::new(), free: Vec::new() });
-        Ok(Self { readable: Watched::new(ReadableSet::new()?), table, shared, freed: Cell::new(0) })
+        let (readable, table) = (Watched::new(ReadableSet::new()?), RefCell::new(Slab::new()));
+        Ok(Self { readable, table, shared, freed: Cell::new(0) })
     }
 
     /// Parks a connection. If the kernel has no memory to watch it with, it is closed.
     pub(super) fn park(&self, connection: T) {
         let mut table = self.table.borrow_mut();
-        let place = table.free.pop().unwrap_or(table.places.len() as u32);
-        if let Err(error) = self.readable.get().add(connection.socket(), place.into()) {
+        let row = table.insert_with(|_| connection);
+        let watched = table.get(row).map(|parked| self.readable.get().add(parked.socket(), row.into()));
+        if let Some(Err(error)) = watched {
             tracing::debug!(%error, "cannot park a connection");
-            table.free.push(place);
+            drop(table.remove(row));
             return;
-        }
-        match table.places.get_mut(place as usize) {
-            Some(empty) => *empty = Some(connection),
-            None => table.places.push(Some(connection)),
         }
         self.shared.parked.add(1);
         self.freed.set(self.freed.get() + 1);
@@ -76,8 +69,8 @@ impl<T: Parked> Parking<T> {
 
     /// Resumes those that become readable, for ever.
     pub(super) async fn watch(&self, worker: &Rc<Worker>) {
-        let resume = |place: u64| {
-            if let Some(connection) = self.take(place as usize) {
+        let resume = |row: u64| {
+            if let Some(connection) = self.take(row as u32) {
                 connection.resume(worker);
             }
         };
@@ -92,11 +85,10 @@ impl<T: Parked> Parking<T> {
 
     /// Closes those whose time is over. When many tasks have ended, as after a burst, their memory is given back.
     pub(super) fn sweep(&self, now: Instant) {
-        let is_over = |parked: &Option<T>| parked.as_ref().is_some_and(|parked| parked.deadline() <= now);
-        let places = self.table.borrow().places.len();
-        for place in 0..places {
-            if self.table.borrow().places.get(place).is_some_and(is_over) {
-                drop(self.take(place));
+        let rows = self.table.borrow().rows();
+        for row in 0..rows {
+            if self.table.borrow().get(row).is_some_and(|parked| parked.deadline() <= now) {
+                drop(self.take(row));
             }
         }
         if self.freed.get() >= MANY {
@@ -107,14 +99,12 @@ impl<T: Parked> Parking<T> {
 
     /// Closes all.
     pub(super) fn clear(&self) {
-        let places = self.table.borrow().places.len();
-        (0..places).for_each(|place| drop(self.take(place)));
+        let rows = self.table.borrow().rows();
+        (0..rows).for_each(|row| drop(self.take(row)));
     }
 
-    fn take(&self, place: usize) -> Option<T> {
-        let mut table = self.table.borrow_mut();
-        let connection = table.places.get_mut(place)?.take()?;
-        table.free.push(place as u32);
+    fn take(&self, row: u32) -> Option<T> {
+        let connection = self.table.borrow_mut().remove(row)?;
         self.shared.parked.sub(1);
         // Fails only for a socket that is not in the set.
         let _ = self.readable.get().remove(connection.socket());

@@ -1,6 +1,7 @@
 //! What the kernel tells, and when: the epoll set, the deadlines and the clock.
 
-use super::{NOW, now, remote::Remote, slab::Slab, timers::Timers, watched::Source};
+use super::{NOW, now, remote::Remote, timers::Timers, watched::Source};
+use crate::dataplane::slab::Slab;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use std::{
     cell::{Cell, RefCell},

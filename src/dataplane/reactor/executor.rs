@@ -4,9 +4,9 @@ use super::{
     NOW,
     driver::Driver,
     remote::{TaskWaker, is_any_ready, next_ready},
-    slab::Slab,
     watched::SPELL,
 };
+use crate::dataplane::slab::Slab;
 use std::{
     any::Any,
     cell::{Cell, RefCell},

@@ -16,7 +16,6 @@
 mod driver;
 mod executor;
 mod remote;
-mod slab;
 mod sleep;
 mod tcp;
 #[cfg(test)]

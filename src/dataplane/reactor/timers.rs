@@ -4,7 +4,7 @@
 //! Most are set for later than all that are there and are taken away, or put off, long before their time: both are a few
 //! comparisons. It knows no clock.
 
-use super::slab::Slab;
+use crate::dataplane::slab::Slab;
 use std::task::Waker;
 use tokio::time::Instant;
 
