@@ -46,7 +46,7 @@ pub(super) struct Job {
 impl Job {
     /// The client sends nothing after it, not even a body.
     fn is_last(&self) -> bool {
-        !self.keep_alive && matches!(self.framing, Framing::None | Framing::Length(0))
+        !self.keep_alive && self.framing.is_bodiless()
     }
 }
 

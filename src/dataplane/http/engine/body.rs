@@ -18,6 +18,13 @@ pub enum Framing {
     UntilClose,
 }
 
+impl Framing {
+    /// There is no body, or an empty one of known length.
+    pub fn is_bodiless(self) -> bool {
+        matches!(self, Self::None | Self::Length(0))
+    }
+}
+
 /// A piece of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part<'a> {

@@ -8,7 +8,7 @@
 use super::{
     Refusal, bad_request,
     fields::{Fields, Line, Name},
-    head::{MAX_FIELDS, MAX_HEAD, MAX_START_LINE},
+    head::{HeadEnd, MAX_FIELDS, MAX_HEAD, MAX_START_LINE},
 };
 
 /// A whole head.
@@ -25,6 +25,21 @@ pub(super) struct Head<'a> {
 const USUAL_FIELDS: usize = 16;
 
 impl<'a> Head<'a> {
+    /// The head that `input` begins with, of which `end` has seen some before. `None`: it has not come whole.
+    ///
+    /// Mostly it comes whole at once. If it does not, or is bad, its end is looked for first, so that however it was cut the
+    /// same is said of it.
+    pub(super) fn take(end: &mut HeadEnd, input: &'a [u8]) -> Result<Option<Self>, Refusal> {
+        if end.is_new()
+            && let Some(head) = Self::split(input)
+        {
+            return Ok(Some(head));
+        }
+        let Some(length) = end.find(input)? else { return Ok(None) };
+        let lines = &input[..length];
+        Self::split(lines).ok_or_else(|| Self::fault(lines)).map(Some)
+    }
+
     /// The head that `input` begins with. `None`: it does not end there, or it is none.
     pub(super) fn split(input: &'a [u8]) -> Option<Self> {
         let first = text_end(input, 0).filter(|first| (1..=MAX_START_LINE - LINE_END.len()).contains(first))?;

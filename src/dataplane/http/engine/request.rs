@@ -47,10 +47,8 @@ impl<'a> Request<'a> {
         let framing = framing(version, &fields)?;
         let connection = Connection::of(&fields);
         expectation(version, &fields)?;
-        let upgrade = version == Version::Http11
-            && connection.upgrade
-            && matches!(framing, Framing::None | Framing::Length(0))
-            && offers_upgrade(&fields);
+        let upgrade =
+            version == Version::Http11 && connection.upgrade && framing.is_bodiless() && offers_upgrade(&fields);
         let persistent = connection.persistent(version);
         let is_plain = version == Version::Http11 && authority.is_none();
         let is_plain = |line: &&Line<'_>| is_plain && line.known == Some(Name::Host) && line.is_plain;
@@ -70,7 +68,7 @@ impl<'a> Request<'a> {
 
     /// There is no body, or an empty one of known length.
     pub fn is_bodiless(&self) -> bool {
-        matches!(self.framing, Framing::None | Framing::Length(0))
+        self.framing.is_bodiless()
     }
 
     /// Value of the first field of this name, in any case.

@@ -76,18 +76,9 @@ impl Requests {
             }
             _ => {}
         }
-        // A head mostly comes whole. If it does not, or is bad, its end is looked for first, so that however it was cut the
-        // same is said of it.
-        let whole = if end.is_new() { Head::split(rest) } else { None };
-        let head = match whole {
-            Some(head) => head,
-            None => match end.find(rest)? {
-                Some(length) => Head::split(&rest[..length]).ok_or_else(|| Head::fault(&rest[..length]))?,
-                None => {
-                    debug_assert!(rest.len() <= MAX_HEAD, "a longer head is refused");
-                    return Ok((skipped, RequestEvent::More));
-                }
-            },
+        let Some(head) = Head::take(end, rest)? else {
+            debug_assert!(rest.len() <= MAX_HEAD, "a longer head is refused");
+            return Ok((skipped, RequestEvent::More));
         };
         let taken = skipped + head.length;
         Ok((taken, RequestEvent::Head(Request::new(head)?)))

@@ -1,6 +1,6 @@
 //! A backend's half of a connection, for the length of one request.
 
-use super::{Asked, BadResponse, BodyReader, Part, Refusal, Response, head::HeadEnd, lines::Head};
+use super::{Asked, BadResponse, BodyReader, Part, Response, head::HeadEnd, lines::Head};
 
 /// What a backend sends in answer to one request, in order.
 #[derive(Debug)]
@@ -82,16 +82,8 @@ impl Responses {
     }
 
     fn head<'a>(end: &mut HeadEnd, input: &'a [u8], asked: Asked) -> Result<(usize, ResponseEvent<'a>), BadResponse> {
-        // As with requests.
-        let whole = if end.is_new() { Head::split(input) } else { None };
-        let head = match whole {
-            Some(head) => head,
-            None => {
-                let bad = |refusal: Refusal| BadResponse(refusal.reason);
-                let Some(length) = end.find(input).map_err(bad)? else { return Ok((0, ResponseEvent::More)) };
-                Head::split(&input[..length]).ok_or_else(|| bad(Head::fault(&input[..length])))?
-            }
-        };
+        let head = Head::take(end, input).map_err(|refusal| BadResponse(refusal.reason))?;
+        let Some(head) = head else { return Ok((0, ResponseEvent::More)) };
         let length = head.length;
         let response = Response::new(head, asked)?;
         let event = match response.status {
