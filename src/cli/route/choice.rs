@@ -2,9 +2,9 @@
 
 use super::world::World;
 use crate::{
-    balance::{Ask, Picker, in_rotation, key},
-    dataplane::http::engine::Request,
-    model::{Backend, BackendState, Balance, Name, PoolConfig, Sticky},
+    balance::{Ask, Picker, in_rotation},
+    dataplane::http::{engine::Request, kept as kept_by, key as hash_key},
+    model::{Backend, BackendState, Balance, Name, PoolConfig, Sticky, StickyCookie},
 };
 use serde::Serialize;
 use std::net::{IpAddr, Ipv4Addr};
@@ -82,21 +82,13 @@ fn kept(config: &PoolConfig, request: &Request<'_>, client: Option<IpAddr>) -> O
         let place = config.pool.backends.iter().position(|backend| backend.name.as_bytes() == name)?;
         config.is_up(&config.pool.backends[place]).then_some(place)
     };
-    match config.pool.sticky.as_ref()? {
-        Sticky::Cookie(cookie) => {
-            let place = named(request.cookie(&cookie.name)?)?;
-            Some((place, format!("its cookie {} names it", cookie.name)))
-        }
-        Sticky::AppCookie { name } => {
-            let place = request.kept_at(name).find_map(named)?;
-            Some((place, format!("its cookie {name} names it")))
-        }
-        Sticky::Source => {
-            let client = client?;
-            let place = Picker::new(config, 0).home(client, &[])?;
-            Some((place, format!("clients are kept by their address, and {client} belongs there")))
-        }
-    }
+    let sticky = config.pool.sticky.as_ref()?;
+    let place = kept_by(sticky, request, named, || Picker::new(config, 0).home(client?, &[]))?;
+    let why = match sticky {
+        Sticky::Cookie(StickyCookie { name, .. }) | Sticky::AppCookie { name } => format!("its cookie {name} names it"),
+        Sticky::Source => format!("clients are kept by their address, and {} belongs there", client?),
+    };
+    Some((place, why))
 }
 
 /// By the algorithm.
@@ -112,23 +104,20 @@ fn drawn(
         [only] => return (Some(*only), "no other is in rotation".to_owned()),
         _ => {}
     }
-    let (key, why) = match (&config.pool.balance, client) {
+    let key = hash_key(&config.pool.balance, request);
+    let why = match (&config.pool.balance, client) {
         (Balance::RoundRobin, _) => return open("in turn, by weight"),
         (Balance::LeastConn, _) => return open("whichever has the fewest connections"),
         (Balance::Random, _) => return open("drawn by weight and load"),
-        (Balance::First, _) => (None, "the first in the file; the next one if it has all it may".to_owned()),
+        (Balance::First, _) => "the first in the file; the next one if it has all it may".to_owned(),
         (Balance::Source, None) => return open("by the client's address: give it with --from"),
-        (Balance::Source, Some(client)) => (None, format!("by a hash of the address {client}")),
-        (Balance::Uri { query: false }, _) => {
-            (Some(key(request.path().as_bytes())), "by a hash of the path".to_owned())
+        (Balance::Source, Some(client)) => format!("by a hash of the address {client}"),
+        (Balance::Uri { query: false }, _) => "by a hash of the path".to_owned(),
+        (Balance::Uri { query: true }, _) => "by a hash of the path and the query".to_owned(),
+        (Balance::Header(name), _) if key.is_none() => {
+            return open(&format!("in turn, for the request has no {name}"));
         }
-        (Balance::Uri { query: true }, _) => {
-            (Some(key(request.target.as_bytes())), "by a hash of the path and the query".to_owned())
-        }
-        (Balance::Header(name), _) => match request.field(name) {
-            None => return open(&format!("in turn, for the request has no {name}")),
-            Some(value) => (Some(key(value)), format!("by a hash of the field {name}")),
-        },
+        (Balance::Header(name), _) => format!("by a hash of the field {name}"),
     };
     let client = client.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
     let ask = Ask { client, key, load: &|_| 0, tried: &[] };

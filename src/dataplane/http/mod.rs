@@ -29,6 +29,7 @@ use forward::Next;
 pub(in crate::dataplane) use idle::Idle;
 pub use origin::origin;
 pub use route::location;
+pub use sticky::{kept, key};
 use tokio::time::Instant;
 
 /// Serves one connection until it is idle or ends.

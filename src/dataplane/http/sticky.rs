@@ -10,21 +10,35 @@ use std::{net::IpAddr, rc::Rc};
 
 /// Who asks, with what the pool's algorithm goes by.
 pub(super) fn caller(view: &View, request: &Request<'_>, address: IpAddr) -> Caller {
-    let key = match view.balance() {
+    Caller { address, key: key(view.balance(), request) }
+}
+
+/// What of a request an algorithm goes by, if it does by any of it.
+pub fn key(balance: &Balance, request: &Request<'_>) -> Option<u64> {
+    match balance {
         Balance::Uri { query: false } => Some(balance::key(request.path().as_bytes())),
         Balance::Uri { query: true } => Some(balance::key(request.target.as_bytes())),
         Balance::Header(name) => request.field(name).map(balance::key),
         Balance::RoundRobin | Balance::LeastConn | Balance::Random | Balance::Source | Balance::First => None,
-    };
-    Caller { address, key }
+    }
 }
 
 /// The backend where the client is kept, if that is in rotation.
 pub(super) fn preferred(view: &View, request: &Request<'_>, address: IpAddr) -> Option<Rc<Upstream>> {
-    match view.sticky()? {
-        Sticky::Cookie(cookie) => view.named(request.cookie(&cookie.name)?),
-        Sticky::AppCookie { name } => request.kept_at(name).find_map(|backend| view.named(backend)),
-        Sticky::Source => view.home(address),
+    kept(view.sticky()?, request, |name| view.named(name), || view.home(address))
+}
+
+/// Where stickiness draws a request: to one that is `named`, or to the client's `home`.
+pub fn kept<T>(
+    sticky: &Sticky,
+    request: &Request<'_>,
+    named: impl Fn(&[u8]) -> Option<T>,
+    home: impl FnOnce() -> Option<T>,
+) -> Option<T> {
+    match sticky {
+        Sticky::Cookie(cookie) => named(request.cookie(&cookie.name)?),
+        Sticky::AppCookie { name } => request.kept_at(name).find_map(named),
+        Sticky::Source => home(),
     }
 }
 
