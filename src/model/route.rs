@@ -166,6 +166,11 @@ impl Route {
         if let Some(path) = self.path.as_ref().filter(|path| !path.matches(asked.path())) {
             return Some(Mismatch::Path(path));
         }
+        self.mismatch_beyond_place(asked)
+    }
+
+    /// The same for a request whose host and path match.
+    pub fn mismatch_beyond_place(&self, asked: &impl Asked) -> Option<Mismatch<'_>> {
         if !self.methods.is_empty() && !self.methods.iter().any(|method| method == asked.method()) {
             return Some(Mismatch::Method(&self.methods));
         }

@@ -5,8 +5,8 @@ use super::engine::{HeaderRules, Request, split_host};
 use crate::{
     dataplane::config::Pool,
     model::{
-        Asked, FieldEdits, FieldMatch, HostMatch, Listener, MessageEdits, Name, PathMatch, Redirect, Route,
-        RouteAction, Scheme, stem,
+        Asked, FieldEdits, HostMatch, Listener, MessageEdits, Name, PathMatch, Redirect, Route, RouteAction, Scheme,
+        stem,
     },
 };
 use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
@@ -42,10 +42,9 @@ struct Paths {
     longest: usize,
 }
 
-/// What is left of a route whose host and path match.
+/// A route, found by its host and path.
 struct Rule {
-    methods: Vec<String>,
-    fields: Vec<FieldMatch>,
+    route: Route,
     target: Target,
 }
 
@@ -87,7 +86,7 @@ impl Routes {
                 RouteAction::Pool(name) => target(name, &route.edits),
                 RouteAction::Redirect(redirect) => Target::Redirect(redirect.clone()),
             };
-            paths.add(&route.path, Rule { methods: route.methods.clone(), fields: route.fields.clone(), target });
+            paths.add(&route.path, Rule { route: route.clone(), target });
         }
         Self {
             is_empty: listener.routes.is_empty(),
@@ -175,7 +174,8 @@ impl Paths {
 }
 
 fn first<'a>(rules: &'a [Rule], asked: &impl Asked) -> Option<&'a Target> {
-    rules.iter().find(|rule| rule.takes(asked)).map(|rule| &rule.target)
+    let takes = |rule: &&'a Rule| rule.route.mismatch_beyond_place(asked).is_none();
+    rules.iter().find(takes).map(|rule| &rule.target)
 }
 
 /// What of a path can be the stem of a prefix that it matches, of at most so many bytes: the longest first, the empty one
@@ -188,13 +188,6 @@ fn stems(path: &str, longest: usize) -> impl Iterator<Item = &str> {
     // Paths without a slash (`*`) have the empty one all the same.
     let empty = (!cut.starts_with('/') && !path.is_empty()).then_some("");
     whole.into_iter().chain(above).chain(empty)
-}
-
-impl Rule {
-    fn takes(&self, asked: &impl Asked) -> bool {
-        (self.methods.is_empty() || self.methods.iter().any(|method| method == asked.method()))
-            && self.fields.iter().all(|field| field.matches(asked))
-    }
 }
 
 impl Asked for Request<'_> {

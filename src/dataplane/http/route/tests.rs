@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{Protocol, ValueMatch};
+use crate::model::{FieldMatch, Protocol, ValueMatch};
 use proptest::prelude::*;
 
 /// A request as a test has it.
