@@ -4,10 +4,17 @@
 //! Bytes in, a header out, however they were cut on their way. What cannot become a header any more is refused at the
 //! first byte that shows it, for who is made to send headers and does not may be anybody.
 
+use crate::model::ProxyProtocol;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// What a header of version 2 begins with.
-const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
+const SIGNATURE: &[u8; 12] = &ProxyProtocol::SIGNATURE;
+/// Version 2, and that the connection is for who is named.
+pub(super) const PROXY: u8 = 0x21;
+/// Of version 2.
+pub(super) const STREAM_OVER_IPV4: u8 = 0x11;
+/// Of version 2.
+pub(super) const STREAM_OVER_IPV6: u8 = 0x21;
 /// What a header of version 1 begins with.
 const WORD: &[u8; 6] = b"PROXY ";
 /// The longest line of version 1, its end included.
@@ -84,7 +91,6 @@ fn port(text: &str) -> Result<u16, BadHeader> {
 
 fn binary(input: &[u8]) -> Result<Option<Header>, BadHeader> {
     const LOCAL: u8 = 0x20;
-    const PROXY: u8 = 0x21;
     let command = match input.get(SIGNATURE.len()) {
         None => return Ok(None),
         Some(&command @ (LOCAL | PROXY)) => command,
@@ -102,8 +108,6 @@ fn binary(input: &[u8]) -> Result<Option<Header>, BadHeader> {
 
 /// Of a stream over IPv4 or IPv6. What follows the addresses are TLVs, which say nothing that is needed here.
 fn named(family: u8, addresses: &[u8]) -> Result<Option<(SocketAddr, SocketAddr)>, BadHeader> {
-    const STREAM_OVER_IPV4: u8 = 0x11;
-    const STREAM_OVER_IPV6: u8 = 0x21;
     let short = BadHeader("there is no room for the addresses");
     let port = |high: u8, low: u8| u16::from_be_bytes([high, low]);
     match family {

@@ -1,7 +1,10 @@
 //! The PROXY protocol's header, written: a connection to a backend begins with it and tells who the client is (HAProxy,
 //! `doc/proxy-protocol.txt`, sections 2.1 and 2.2).
 
-use crate::model::ProxyProtocol;
+use crate::{
+    dataplane::proxy_protocol::{PROXY, STREAM_OVER_IPV4, STREAM_OVER_IPV6},
+    model::ProxyProtocol,
+};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// Of a client's connection.
@@ -47,13 +50,10 @@ fn text(addresses: &Addresses, [client_port, port]: [u16; 2]) -> Vec<u8> {
 }
 
 fn binary(addresses: &Addresses, ports: [u16; 2]) -> Vec<u8> {
-    const PROXY_OF_VERSION_2: u8 = 0x21;
-    const STREAM_OVER_IPV4: u8 = 0x11;
-    const STREAM_OVER_IPV6: u8 = 0x21;
     let (family, length) = if addresses.v4 { (STREAM_OVER_IPV4, 12u16) } else { (STREAM_OVER_IPV6, 36) };
     let mut header = Vec::with_capacity(16 + usize::from(length));
     header.extend(ProxyProtocol::SIGNATURE);
-    header.extend([PROXY_OF_VERSION_2, family]);
+    header.extend([PROXY, family]);
     header.extend(length.to_be_bytes());
     for ip in [addresses.client, addresses.here] {
         match ip {
