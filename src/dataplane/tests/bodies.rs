@@ -1,11 +1,9 @@
 //! Bodies large and slow, both ways.
 
 use super::harness::*;
-use crate::dataplane::Dataplane;
 use std::{
     io::{Read, Write},
     net::TcpStream,
-    num::NonZeroUsize,
     thread,
     time::Duration,
 };
@@ -121,7 +119,7 @@ fn a_body_is_forwarded_to_its_end_even_if_its_answer_came_first() {
             }
         }
     });
-    let lab = Setup::http(&[server.address]).run_with(Dataplane::start(NonZeroUsize::MIN).unwrap());
+    let lab = Setup::http(&[server.address]).run_on_one_worker();
     let mut client = lab.connect();
     client.send(&format!("POST /body HTTP/1.1\r\nHost: t\r\nContent-Length: {SIZE}\r\n\r\n"));
     let response = client.message(false);
@@ -152,7 +150,7 @@ fn a_client_that_reads_nothing_holds_nobody_up_and_is_not_fed_into_memory() {
         }
     });
     let setup = Setup::http(&[server.address]);
-    let lab = setup.run_with(Dataplane::start(NonZeroUsize::MIN).unwrap());
+    let lab = setup.run_on_one_worker();
     let mut greedy: Vec<_> = (0..4).map(|_| lab.connect()).collect();
     for client in &mut greedy {
         client.send("GET /endless HTTP/1.1\r\nHost: t\r\n\r\n");

@@ -44,7 +44,7 @@ fn a_connection_whose_request_has_not_all_gone_out_is_not_used_again() {
         });
         sysctl("tcp_rmem", "4096 131072 6291456");
         let setup = Setup::http(&[server.address]);
-        let lab = setup.run_with(crate::dataplane::Dataplane::start(std::num::NonZeroUsize::MIN).unwrap());
+        let lab = setup.run_on_one_worker();
         sysctl("tcp_wmem", "4096 4096 4096");
         let mut client = lab.connect();
         socket2::SockRef::from(&client.stream).set_send_buffer_size(200_000).unwrap();

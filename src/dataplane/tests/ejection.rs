@@ -1,10 +1,9 @@
 //! Backends that are left alone because too much has failed there, and what is tried meanwhile.
 
 use super::harness::*;
-use crate::{dataplane::Dataplane, model::Ejection};
+use crate::model::Ejection;
 use std::{
     net::TcpListener,
-    num::NonZeroUsize,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::SeqCst},
@@ -148,7 +147,7 @@ fn a_lonely_backend_that_restarts_is_tried_again_after_a_moment() {
 fn there_are_as_many_retries_as_the_pool_says_and_the_first_goes_elsewhere() {
     for (retries, tries) in [(0, [1, 0]), (1, [1, 1]), (2, [2, 1]), (3, [2, 2])] {
         let setup = Setup::http(&[free_address(), free_address()]).serving(|s| s.retries = retries);
-        let lab = setup.run_with(Dataplane::start(NonZeroUsize::MIN).unwrap());
+        let lab = setup.run_on_one_worker();
         let begin = Instant::now();
         assert_eq!(lab.connect().ask(GET).status(), 502);
         let traffic = lab.traffic();

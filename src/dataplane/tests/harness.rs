@@ -99,6 +99,11 @@ impl Setup {
         self.run_with(Dataplane::start(NonZeroUsize::new(2).unwrap()).unwrap())
     }
 
+    /// Served by one worker, so that it is known what it keeps and in what order it goes about things.
+    pub(super) fn run_on_one_worker(&self) -> Lab {
+        self.run_with(Dataplane::start(NonZeroUsize::MIN).unwrap())
+    }
+
     pub(super) fn run_with(&self, plane: Dataplane) -> Lab {
         let lab = Lab { plane, address: free_address() };
         lab.apply(self);

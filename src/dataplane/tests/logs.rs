@@ -1,12 +1,9 @@
 //! What an access log tells of exchanges, good and bad.
 
 use super::harness::*;
-use crate::{
-    dataplane::Dataplane,
-    model::{AccessLog, ListenerTimeouts, LogFormat, LogTarget},
-};
+use crate::model::{AccessLog, ListenerTimeouts, LogFormat, LogTarget};
 use serde_json::Value;
-use std::{fs, net::Shutdown, num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{fs, net::Shutdown, path::PathBuf, time::Duration};
 
 /// A data plane with one worker that writes JSON to a file of its own.
 struct Logged {
@@ -20,7 +17,7 @@ impl Logged {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("access.log");
         setup.listener.access_log = Some(AccessLog { format: LogFormat::Json, to: LogTarget::File(path.clone()) });
-        let lab = setup.run_with(Dataplane::start(NonZeroUsize::MIN).unwrap());
+        let lab = setup.run_on_one_worker();
         Self { lab, path, _directory: directory }
     }
 

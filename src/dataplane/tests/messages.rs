@@ -1,14 +1,11 @@
 //! What a listener does to messages, what it believes of their way, and its own pages.
 
 use super::harness::*;
-use crate::{
-    dataplane::Dataplane,
-    model::{
-        AccessLog, Balance, ErrorPage, FieldEdits, FieldMatch, Forwarded, ForwardedStyle, LogFormat, LogTarget,
-        MessageEdits, Network, PathMatch, Redirect, RequestRate, Route, RouteAction, SourceLimits, Sticky, ValueMatch,
-    },
+use crate::model::{
+    AccessLog, Balance, ErrorPage, FieldEdits, FieldMatch, Forwarded, ForwardedStyle, LogFormat, LogTarget,
+    MessageEdits, Network, PathMatch, Redirect, RequestRate, Route, RouteAction, SourceLimits, Sticky, ValueMatch,
 };
-use std::{collections::BTreeSet, fs, num::NonZeroUsize, time::Duration};
+use std::{collections::BTreeSet, fs, time::Duration};
 
 fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
     list.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -136,7 +133,7 @@ fn the_client_is_the_nearest_that_is_not_trusted_for_hashes_stickiness_limits_an
     setup.listener.access_log = Some(AccessLog { format: LogFormat::Json, to: LogTarget::File(path.clone()) });
     setup.pool.balance = Balance::Source;
     setup.listener.forwarded = trusting(&["127.0.0.0/8", "192.0.2.0/24"], ForwardedStyle::XForwarded);
-    let lab = setup.run_with(Dataplane::start(NonZeroUsize::MIN).unwrap());
+    let lab = setup.run_on_one_worker();
     let who = |of: u8, fields: &str| {
         let fields = format!("X-Forwarded-For: 8.8.8.8, 203.0.113.{of}, 192.0.2.7\r\n{fields}");
         ask(&lab, &fields).text()[..2].to_owned()

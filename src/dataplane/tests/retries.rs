@@ -1,16 +1,10 @@
 //! Backends that fail: what is tried again, what must not be, and what the client is told.
 
 use super::harness::*;
-use crate::dataplane::Dataplane;
-use std::{net::TcpListener, num::NonZeroUsize, time::Duration};
+use std::{net::TcpListener, time::Duration};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: t\r\n\r\n";
 const POST: &str = "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\n\r\nabc";
-
-/// With one worker, so that there is one pool of idle connections.
-fn one_worker(setup: &Setup) -> Lab {
-    setup.run_with(Dataplane::start(NonZeroUsize::MIN).unwrap())
-}
 
 #[test]
 fn a_backend_that_cannot_be_reached_is_passed_by() {
@@ -62,7 +56,7 @@ fn a_kept_connection_that_died_is_replaced_for_requests_that_may_be_repeated() {
     // Every connection answers once and closes at the second request, without a byte.
     let server =
         Server::http(|request, _| if request.path() == "/die" { Act::Last(String::new()) } else { ok("alive") });
-    let lab = one_worker(&Setup::http(&[server.address]));
+    let lab = Setup::http(&[server.address]).run_on_one_worker();
     let mut client = lab.connect();
     assert_eq!(client.ask(GET).text(), "alive");
     // On the kept connection, then on a new one; then it is the backend that fails.
@@ -83,7 +77,7 @@ fn a_backend_that_closes_idle_connections_costs_no_request() {
         let length = request.path().len();
         wire.send(&format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{}", request.path()));
     });
-    let lab = one_worker(&Setup::http(&[server.address]));
+    let lab = Setup::http(&[server.address]).run_on_one_worker();
     let mut client = lab.connect();
     for n in 0..50 {
         let (method, path) = (if n % 2 == 0 { "GET" } else { "POST" }, format!("/{n}"));
@@ -114,7 +108,7 @@ fn a_new_connection_that_dies_silently_sends_idempotent_requests_elsewhere() {
 #[test]
 fn a_request_that_kills_its_backend_is_not_fed_to_all_of_them() {
     let servers = [(); 4].map(|()| Server::http(|_, _| Act::Last(String::new())));
-    let lab = one_worker(&Setup::http(&servers.each_ref().map(|server| server.address)));
+    let lab = Setup::http(&servers.each_ref().map(|server| server.address)).run_on_one_worker();
     assert_eq!(lab.connect().ask(GET).status(), 502);
     assert_eq!(servers.iter().map(|server| server.paths().len()).sum::<usize>(), 2);
 }
@@ -185,7 +179,7 @@ fn a_connection_that_may_still_bring_a_body_which_nobody_reads_is_not_used_again
         "/304" => Act::Send("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n".into()),
         _ => Act::Send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".into()),
     });
-    let lab = one_worker(&Setup::http(&[server.address]));
+    let lab = Setup::http(&[server.address]).run_on_one_worker();
     let mut client = lab.connect();
     let asked = [("HEAD", "/announced", 2), ("HEAD", "/coded", 3), ("GET", "/304", 4), ("HEAD", "/empty", 4)];
     for (method, path, connections) in asked {
@@ -203,7 +197,7 @@ fn bytes_after_a_response_belong_to_nobody() {
         let body = format!("{} {number}", request.path());
         Act::Send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}{surplus}", body.len()))
     });
-    let lab = one_worker(&Setup::http(&[server.address]));
+    let lab = Setup::http(&[server.address]).run_on_one_worker();
     let mut client = lab.connect();
     for n in 0..5 {
         assert_eq!(client.ask(GET).text(), format!("/ {n}"), "each on a connection of its own");
@@ -259,7 +253,7 @@ fn an_idle_connection_that_the_backend_closes_is_given_back() {
         wire.message(false);
         wire.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     });
-    let lab = one_worker(&Setup::http(&[server.address]));
+    let lab = Setup::http(&[server.address]).run_on_one_worker();
     let mut client = lab.connect();
     assert_eq!(client.ask(GET).status(), 200);
     lab.until("the sweep has found it", |t| backend(t, 0).idle == 0);

@@ -1,20 +1,14 @@
 //! Clients and backends that are slow, each beside others that must not notice: one worker serves them all.
 
 use super::harness::*;
-use crate::dataplane::Dataplane;
 use std::{
     io::{Read, Write},
-    num::NonZeroUsize,
     sync::atomic::{AtomicBool, Ordering::SeqCst},
     thread,
     time::{Duration, Instant},
 };
 
 const GET: &str = "GET /quick HTTP/1.1\r\nHost: t\r\n\r\n";
-
-fn one_worker(setup: &Setup) -> Lab {
-    setup.run_with(Dataplane::start(NonZeroUsize::MIN).unwrap())
-}
 
 /// Asks again and again while `slow` runs; each answer must come, and far sooner than `slow` takes.
 #[expect(clippy::disallowed_methods, reason = "how long an answer took is what is looked at")]
@@ -50,7 +44,7 @@ fn trickle(wire: &mut Wire, text: &str) {
 #[test]
 fn heads_and_bodies_that_trickle_in_hold_nobody_up() {
     let server = Server::named("a");
-    let lab = one_worker(&Setup::http(&[server.address]));
+    let lab = Setup::http(&[server.address]).run_on_one_worker();
     beside(&lab, || {
         thread::scope(|scope| {
             for n in 0..8 {
@@ -71,7 +65,7 @@ fn heads_and_bodies_that_trickle_in_hold_nobody_up() {
 fn who_trickles_for_longer_than_it_may_is_refused_and_the_others_go_on() {
     let server = Server::named("a");
     let setup = Setup::http(&[server.address]).client_timeouts(|t| t.request = Duration::from_millis(200));
-    let lab = one_worker(&setup);
+    let lab = setup.run_on_one_worker();
     beside(&lab, || {
         let mut clients: Vec<_> = (0..8).map(|_| lab.connect()).collect();
         for piece in ["GET / H", "TTP/1.1\r\nHo", "st: t\r\n", "A: b\r\n", "C: d\r\n"] {
@@ -94,7 +88,7 @@ fn who_reads_slowly_gets_all_of_it_and_holds_nobody_up() {
             let _ = wire.stream.write_all(&vec![b'z'; size]);
         }
     });
-    let lab = one_worker(&Setup::http(&[server.address]));
+    let lab = Setup::http(&[server.address]).run_on_one_worker();
     beside(&lab, || {
         let mut clients: Vec<_> = (0..4).map(|_| lab.connect()).collect();
         clients.iter_mut().for_each(|client| client.send("GET /large HTTP/1.1\r\nHost: t\r\n\r\n"));
@@ -138,7 +132,7 @@ fn a_backend_that_trickles_stalls_breaks_off_or_resets_holds_nobody_up() {
         }
     });
     let setup = Setup::http(&[server.address]).pool_timeouts(|t| t.response = Duration::from_millis(300));
-    let lab = one_worker(&setup);
+    let lab = setup.run_on_one_worker();
     beside(&lab, || {
         thread::scope(|scope| {
             for path in ["/trickle", "/stall", "/truncate", "/reset", "/trickle", "/stall"] {

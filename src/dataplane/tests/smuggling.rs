@@ -2,11 +2,8 @@
 //! them – nothing, or one message that has only one meaning.
 
 use super::{harness::*, recorder::*};
-use crate::dataplane::{
-    Dataplane,
-    http::engine::{MAX_FIELDS, MAX_HEAD, MAX_START_LINE},
-};
-use std::{io::Write, net::Shutdown, num::NonZeroUsize};
+use crate::dataplane::http::engine::{MAX_FIELDS, MAX_HEAD, MAX_START_LINE};
+use std::{io::Write, net::Shutdown};
 
 /// What came of some bytes.
 struct Outcome {
@@ -21,8 +18,7 @@ struct Outcome {
 /// Sends `input` in pieces of `size` bytes, then a FIN, and reads all that comes back.
 fn send(input: &[u8], size: usize) -> Outcome {
     let recorder = Recorder::start();
-    let one_worker = Dataplane::start(NonZeroUsize::MIN).unwrap();
-    let lab = Setup::http(&[recorder.server.address]).run_with(one_worker);
+    let lab = Setup::http(&[recorder.server.address]).run_on_one_worker();
     let mut client = lab.connect();
     for piece in input.chunks(size) {
         // It may have been refused already.

@@ -100,7 +100,7 @@ fn bodies_of_any_length_pass_on_one_connection() {
             wire.stream.write_all(&answer).unwrap();
         }
     });
-    let lab = Setup::http(&[server.address]).run_with(one_worker());
+    let lab = Setup::http(&[server.address]).run_on_one_worker();
     let mut client = lab.connect();
     let kib = 1024;
     let near = |length: usize| [length - 60, length - 1, length, length + 1];
@@ -151,14 +151,10 @@ fn what_follows_a_large_body_is_nobodys() {
             }
         }
     });
-    let lab = Setup::http(&[server.address]).run_with(one_worker());
+    let lab = Setup::http(&[server.address]).run_on_one_worker();
     let mut client = lab.connect();
     for _ in 0..5 {
         assert!(client.ask("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n").body == pattern(MIB));
     }
     assert_eq!(server.connections(), 5, "none was used again");
-}
-
-fn one_worker() -> crate::dataplane::Dataplane {
-    crate::dataplane::Dataplane::start(std::num::NonZeroUsize::MIN).unwrap()
 }

@@ -74,7 +74,7 @@ fn a_reset_is_passed_on_both_ways() {
 fn connections_are_balanced_and_a_dead_backend_is_passed_by() {
     let servers = [echo("b0"), echo("b1")];
     let mut addresses: Vec<_> = servers.iter().map(|s| s.address).collect();
-    let one = |setup: &Setup| setup.run_with(crate::dataplane::Dataplane::start(std::num::NonZeroUsize::MIN).unwrap());
+    let one = |setup: &Setup| setup.run_on_one_worker();
     let lab = one(&Setup::tcp(&addresses));
     for _ in 0..10 {
         lab.connect().exactly(2).unwrap();
