@@ -34,6 +34,7 @@ pub(super) async fn serve(mut accepted: Accepted<TcpStream>) {
         Err(rejected) => reject(&accepted, &service, &rejected),
     }
 }
+
 fn reject(accepted: &Accepted<TcpStream>, service: &Service, rejected: &Rejected) {
     let counters = service.counters.shard(accepted.worker.index);
     counters.accepted.add(1);

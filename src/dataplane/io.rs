@@ -3,8 +3,10 @@
 //! A worker has one scratch buffer, lent out for the length of one poll; a connection owns memory only for what the
 //! other side has not taken yet. Whoever has such bytes reads no more until they are gone: that is the back-pressure.
 
-use super::buffers::Buffer;
-use super::reactor::{Sleep, TcpStream, now, sleep_until};
+use super::{
+    buffers::Buffer,
+    reactor::{Sleep, TcpStream, now, sleep_until},
+};
 use std::{
     cell::RefCell,
     io,

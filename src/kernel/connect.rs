@@ -29,8 +29,9 @@ pub fn socket(address: SocketAddr, how: &Connecting) -> io::Result<Socket> {
     if how.tcp != TcpOptions::default() {
         set_options(&socket, how.tcp)?;
     }
-    if how.sources.iter().any(|source| source.is_ipv4() == address.is_ipv4()) {
-        bind(&socket, how.sources.iter().filter(|source| source.is_ipv4() == address.is_ipv4()))?;
+    let mut sources = how.sources.iter().filter(|source| source.is_ipv4() == address.is_ipv4()).peekable();
+    if sources.peek().is_some() {
+        bind(&socket, sources)?;
     }
     Ok(socket)
 }

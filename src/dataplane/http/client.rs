@@ -232,7 +232,7 @@ impl<S: Transport> Client<S> {
     /// Takes a request out of `input`, and says how much of it that was. `began`: when it began to come, if that was not
     /// just now.
     fn take(&mut self, input: &[u8], began: Option<Instant>) -> (usize, Option<Step>) {
-        // The clock is read for the log alone.
+        // It is for the log alone.
         let began = || began.unwrap_or_else(now);
         let (taken, request) = match self.requests.next(input) {
             Ok((taken, RequestEvent::Head(request))) => (taken, request),

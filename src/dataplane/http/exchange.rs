@@ -8,8 +8,7 @@
 //!
 //! A response may come before the request is complete; then the client is told that its connection will be closed, and
 //! what it still sends is forwarded for as long as the response lasts, and on if the backend means to go on with its
-//! connection: it may well be reading. A response that cannot be completed is never
-//! made to look complete.
+//! connection: it may well be reading. A response that cannot be completed is never made to look complete.
 
 use super::{
     client::Client,

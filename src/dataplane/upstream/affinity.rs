@@ -2,9 +2,11 @@
 //! in the request or in the configuration, so both balancers, and one after a restart, say the same.
 
 use super::{Upstream, View};
-use crate::model::{Balance, Sticky, StickyCookie};
+use crate::{
+    dataplane::reactor::now,
+    model::{Balance, Sticky, StickyCookie},
+};
 use std::{net::IpAddr, rc::Rc};
-use tokio::time::Instant;
 
 /// Who asks for a backend.
 #[derive(Debug, Clone, Copy)]
@@ -56,7 +58,7 @@ impl View {
     }
 
     fn is_out(&self, place: usize) -> bool {
-        self.serving().ejection.is_some() && self.version.is_ejected(place, Instant::now())
+        self.serving().ejection.is_some() && self.version.is_ejected(place, now())
     }
 }
 
